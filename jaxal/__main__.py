@@ -1,0 +1,5 @@
+"""`python -m jaxal` is the command line."""
+
+from jaxal.cli import entry
+
+entry()

@@ -1,0 +1,108 @@
+"""The command line. jax is imported inside a command only, so that help comes at once."""
+
+import dataclasses
+import sys
+import warnings
+from collections.abc import Sequence
+from typing import Annotated, NoReturn
+
+import tyro
+
+from jaxal.errors import ConfigError, JaxalError
+
+__all__ = ["entry", "main"]
+
+INTERRUPTED, TERMINATED = 130, 143
+
+
+@dataclasses.dataclass(frozen=True)
+class Run:
+    """Run a study, or go on where it was stopped; prints the result table.
+
+    Any setting of the config can be given as --PATH VALUE: --training.num_epochs 10, --arms.3.strategy.normalize l2
+    (list items by number), --seeds '[0, 1]'.
+    """
+
+    config: Annotated[str, tyro.conf.Positional]
+    """The study, a TOML file."""
+    workdir: str | None = None
+    """The run folder; runs/NAME where absent. Finished rounds in it are kept."""
+    dry_run: bool = False
+    """Read the config and the data, print what would be done, and write nothing."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Strategies:
+    """List the acquisition strategies: paper, what each needs, what it costs."""
+
+
+COMMANDS = Annotated[Run, tyro.conf.subcommand("run")] | Annotated[Strategies, tyro.conf.subcommand("strategies")]
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run a command; returns its exit code.
+
+    0 done; 2 command line or config not understood; 1 understood but refused; 130 / 143 stopped by Ctrl-C / SIGTERM,
+    with the run resumable.
+    """
+    words = list(sys.argv[1:] if arguments is None else arguments)
+    try:
+        command, rest = tyro.cli(
+            COMMANDS,
+            prog="jaxal",
+            description="Deep active learning for class-imbalanced images.",
+            args=words or ["--help"],
+            return_unknown_args=True,
+            use_underscores=False,
+            config=(tyro.conf.OmitSubcommandPrefixes,),
+        )
+        if isinstance(command, Run):
+            return _run(command, rest)
+        if rest:
+            raise ConfigError(f"{rest[0]}: not understood; jaxal strategies takes no arguments")
+        return _strategies()
+    except JaxalError as error:
+        print(f"jaxal: {error}", file=sys.stderr)
+        return error.exit_code
+    except KeyboardInterrupt:
+        print("\njaxal: stopped. The same command goes on where it was.", file=sys.stderr)
+        return INTERRUPTED
+    except BrokenPipeError:
+        sys.stderr.close()  # nobody reads any more; the run folder holds everything that was to be printed
+        return 1
+
+
+def entry() -> NoReturn:
+    """Run as the console script."""
+    sys.exit(main())
+
+
+def _run(command: Run, rest: list[str]) -> int:
+    from jaxal.config.document import split_overrides
+    from jaxal.config.reading import load_study
+
+    study = load_study(command.config, split_overrides(rest))
+
+    from jaxal import console
+    from jaxal.store.signals import Terminated
+    from jaxal.study import prepare_study, run_study
+
+    if command.dry_run:
+        console.print_plan(study, prepare_study(study))
+        return 0
+    warnings.showwarning = lambda message, *_, **__: print(f"jaxal: {message}", file=sys.stderr)
+    try:
+        with console.progress() as listener:
+            result = run_study(study, command.workdir, listener)
+    except Terminated:
+        print("jaxal: terminated. The same command goes on where it was.", file=sys.stderr)
+        return TERMINATED
+    console.print_result(result.table, result.workdir)
+    return 0
+
+
+def _strategies() -> int:
+    from jaxal import console
+
+    console.print_strategies()
+    return 0

@@ -1,0 +1,76 @@
+"""Unknown keys of a document, each with the nearest key that is known there."""
+
+import difflib
+import types
+import typing
+from collections.abc import Iterator
+from typing import Any
+
+import msgspec
+
+from jaxal.errors import ConfigError
+
+__all__ = ["check_keys"]
+
+
+def check_keys(document: Any, config_type: type, origin: str) -> None:
+    """Refuse every key that the config does not know, all of them in one message.
+
+    Raises:
+        ConfigError: lists each unknown key by its path with the nearest known one.
+    """
+    problems = list(_unknown_keys(document, config_type, ""))
+    if problems:
+        raise ConfigError(f"{origin}: " + "; ".join(problems))
+
+
+def _unknown_keys(node: Any, node_type: Any, path: str) -> Iterator[str]:
+    structs, item_type = _choices(node_type)
+    if isinstance(node, list) and item_type is not None:
+        for number, item in enumerate(node):
+            yield from _unknown_keys(item, item_type, f"{path}{number}.")
+    if not isinstance(node, dict) or not structs:
+        return
+    struct = _chosen(structs, node)
+    if struct is None:
+        kinds = sorted(str(each.__struct_config__.tag) for each in structs)
+        given = node.get("kind")
+        wrong = "kind is missing" if given is None else f"unknown kind {given!r}{_nearest(str(given), kinds)}"
+        yield f"{path.rstrip('.') or 'the file'}: {wrong}; known are {', '.join(kinds)}"
+        return
+    fields = {field.name: field.type for field in msgspec.structs.fields(struct)}
+    tag_field = struct.__struct_config__.tag_field
+    for key, value in node.items():
+        if key in fields:
+            yield from _unknown_keys(value, fields[key], f"{path}{key}.")
+        elif key != tag_field:
+            yield f"unknown key {path}{key}{_nearest(key, list(fields))}"
+
+
+def _choices(node_type: Any) -> tuple[list[Any], Any]:
+    """Return the structs that a type admits, and the item type where it admits a sequence."""
+    origin = typing.get_origin(node_type)
+    if origin is typing.Annotated:
+        return _choices(typing.get_args(node_type)[0])
+    if origin in (typing.Union, types.UnionType):
+        parts = [_choices(part) for part in typing.get_args(node_type)]
+        items = [item for _, item in parts if item is not None]
+        return [struct for structs, _ in parts for struct in structs], items[0] if items else None
+    if origin in (tuple, list):
+        return [], typing.get_args(node_type)[0]
+    is_struct = isinstance(node_type, type) and issubclass(node_type, msgspec.Struct)
+    return ([node_type] if is_struct else []), None
+
+
+def _chosen(structs: list[Any], node: dict[str, Any]) -> Any:
+    if len(structs) == 1:
+        tag = structs[0].__struct_config__.tag
+        return structs[0] if tag is None or node.get("kind", tag) == tag else None
+    return next((each for each in structs if each.__struct_config__.tag == node.get("kind")), None)
+
+
+def _nearest(key: str, known: list[str]) -> str:
+    if not known:
+        return " (there is nothing to set here)"
+    matches = difflib.get_close_matches(key, known, n=1, cutoff=0.5)
+    return f" (did you mean {matches[0]}?)" if matches else f" (known are {', '.join(sorted(known))})"

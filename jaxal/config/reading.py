@@ -1,0 +1,141 @@
+"""From a document to a checked config, and back to its canonical text: the one validation path."""
+
+import hashlib
+import itertools
+import json
+from collections.abc import Iterable, Iterator
+from typing import Any
+
+import msgspec
+import tomli_w
+
+from jaxal.config.data import DataConfig
+from jaxal.config.document import expand, read_document, set_value
+from jaxal.config.keys import check_keys
+from jaxal.config.strategies import BudgetSplitConfig, StrategyConfig
+from jaxal.config.study import ArmConfig, ExperimentConfig, ScheduleConfig, StudyConfig
+from jaxal.errors import ConfigError
+
+__all__ = ["config_digest", "config_text", "experiment_config", "load_study", "parse_study", "recheck_study"]
+
+# A run folder keeps its own files beside the arms' folders.
+RESERVED_NAMES = frozenset({"figures"})
+
+
+def load_study(path: str, overrides: Iterable[tuple[str, str]] = ()) -> StudyConfig:
+    """Read a study from a TOML file, with values set over it by dotted path.
+
+    Raises:
+        ConfigError: unreadable file, unknown keys (with the nearest known), wrong types or ranges, or settings that
+            contradict each other; nothing is guessed.
+    """
+    document = read_document(path)
+    for dotted, text in overrides:
+        document = expand(document)  # so that --arms.3.strategy.FIELD reaches into a strategy given by name
+        set_value(document, dotted, text)
+    return parse_study(document, origin=str(path))
+
+
+def parse_study(document: dict[str, Any], origin: str = "config") -> StudyConfig:
+    """Convert a document once, strictly, and check what no single field can know."""
+    document = expand(document)
+    check_keys(document, StudyConfig, origin)
+    try:
+        study = msgspec.convert(document, StudyConfig)
+    except msgspec.ValidationError as error:
+        raise ConfigError(f"{origin}: {error}") from error
+    problems = list(_contradictions(study))
+    if problems:
+        raise ConfigError(f"{origin}: " + "; ".join(problems))
+    return study
+
+
+def recheck_study(study: StudyConfig) -> StudyConfig:
+    """Put a study built in Python through the same checks, which constructors do not make."""
+    try:
+        document = plain_form(study)
+    except (TypeError, msgspec.MsgspecError) as error:
+        raise ConfigError(f"config: {error}") from error
+    return parse_study(document)
+
+
+def _contradictions(study: StudyConfig) -> Iterator[str]:
+    names = [arm.name for arm in study.arms]
+    if len({name.lower() for name in names}) < len(names):
+        repeated = sorted({name for name in names if [each.lower() for each in names].count(name.lower()) > 1})
+        yield f"arms: names must differ, also where upper and lower case do not; repeated: {', '.join(repeated)}"
+    if len(set(study.seeds)) < len(study.seeds):
+        yield f"seeds: must differ, got {list(study.seeds)}"
+    yield from _schedule_contradictions(study.schedule)
+    yield from _data_contradictions(study.data)
+    for number, arm in enumerate(study.arms):
+        yield from _arm_contradictions(study, arm, f"arms.{number} ({arm.name})")
+
+
+def _schedule_contradictions(schedule: ScheduleConfig) -> Iterator[str]:
+    if (schedule.initial_fraction is None) == (schedule.initial_size is None):
+        yield "schedule: give one of initial_fraction and initial_size"
+    by_size = schedule.query_size is not None and schedule.num_rounds is not None
+    any_size = schedule.query_size is not None or schedule.num_rounds is not None
+    if (schedule.labeled_fractions is None) != by_size or (any_size and not by_size):
+        yield "schedule: give either query_size and num_rounds, or labeled_fractions"
+    fractions = schedule.labeled_fractions or ()
+    if any(later <= earlier for earlier, later in itertools.pairwise(fractions)):
+        yield f"schedule.labeled_fractions: must grow, got {list(fractions)}"
+
+
+def _data_contradictions(data: DataConfig) -> Iterator[str]:
+    if data.split.validation_fraction + data.split.test_fraction >= 1:
+        yield "data.split: validation_fraction and test_fraction leave nothing for the pool"
+
+
+def _arm_contradictions(study: StudyConfig, arm: ArmConfig, where: str) -> Iterator[str]:
+    if arm.name in RESERVED_NAMES:
+        yield f"{where}: the name is taken by the run folder itself"
+    if arm.kind == "active" and arm.strategy is None:
+        yield f"{where}: strategy is missing"
+    if arm.kind == "full" and arm.strategy is not None:
+        yield f"{where}: an arm of kind full asks nothing; remove its strategy"
+    yield from _strategy_contradictions(arm.strategy, f"{where}.strategy")
+    training = arm.training or study.training
+    if training.final_learning_rate > training.learning_rate:
+        yield f"{where}: training.final_learning_rate exceeds learning_rate"
+    if training.loss == "bce" and not study.data.one_vs_rest:
+        yield f"{where}: training.loss = 'bce' is for two classes; set data.one_vs_rest, or use 'cross_entropy'"
+
+
+def _strategy_contradictions(strategy: StrategyConfig | None, where: str) -> Iterator[str]:
+    if isinstance(strategy, BudgetSplitConfig):
+        total = sum(stage.share for stage in strategy.stages)
+        if abs(total - 1) > 1e-9:
+            yield f"{where}: the stages' shares sum to {total:g}, not 1"
+        for number, stage in enumerate(strategy.stages):
+            yield from _strategy_contradictions(stage.strategy, f"{where}.stages.{number}")
+
+
+def plain_form(study: StudyConfig) -> dict[str, Any]:
+    """Return the study as the nested dict that its own TOML text reads back as."""
+    return msgspec.json.decode(msgspec.json.encode(study))
+
+
+def config_text(study: StudyConfig) -> str:
+    """Write the resolved study as TOML that reads back to the same study."""
+    return tomli_w.dumps(plain_form(study))
+
+
+def config_digest(config: msgspec.Struct) -> str:
+    """Identify a config on disk: SHA-256 of its canonical JSON (sorted keys, no spaces)."""
+    plain = msgspec.json.decode(msgspec.json.encode(config))
+    return hashlib.sha256(json.dumps(plain, sort_keys=True, separators=(",", ":")).encode()).hexdigest()
+
+
+def experiment_config(study: StudyConfig, arm: ArmConfig, seed: int) -> ExperimentConfig:
+    """Resolve one arm with one seed."""
+    return ExperimentConfig(
+        data=study.data,
+        schedule=study.schedule,
+        model=arm.model or study.model,
+        training=arm.training or study.training,
+        strategy=arm.strategy,
+        seed=seed,
+    )

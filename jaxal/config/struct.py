@@ -1,0 +1,9 @@
+"""The base of every config struct: frozen, hashable, strict about unknown keys."""
+
+import msgspec
+
+__all__ = ["ConfigStruct"]
+
+
+class ConfigStruct(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True, kw_only=True):
+    """A frozen group of settings: scalars, tuples and structs only, so that it hashes and can be static in jit."""

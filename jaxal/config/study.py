@@ -1,0 +1,73 @@
+"""The settings of a study (arms × seeds), and of one experiment in it."""
+
+from typing import Annotated, Literal
+
+from msgspec import Meta
+
+from jaxal.config.data import DataConfig
+from jaxal.config.strategies import StrategyConfig
+from jaxal.config.struct import ConfigStruct
+from jaxal.config.training import OrganCNNConfig, TrainingConfig
+
+__all__ = ["ArmConfig", "ExperimentConfig", "ScheduleConfig", "StudyConfig"]
+
+Name = Annotated[str, Meta(pattern=r"^[A-Za-z0-9_][A-Za-z0-9._-]*$")]
+Seed = Annotated[int, Meta(ge=0, lt=2**31)]
+
+
+class ScheduleConfig(ConfigStruct):
+    """How many labels are bought when.
+
+    Fields:
+        initial_fraction: share of each class of the pool that is labeled at the start, at least one of each (this uses
+            labels that nobody has bought yet, as the papers do).
+        initial_size: instead of it, so many samples drawn uniformly, whatever their class; 0 is allowed.
+        query_size, num_rounds: labels per query, and how many queries.
+        labeled_fractions: instead of both, the labeled shares of the pool to reach, one query each.
+    """
+
+    initial_fraction: Annotated[float, Meta(gt=0, lt=1)] | None = None
+    initial_size: Annotated[int, Meta(ge=0)] | None = None
+    query_size: Annotated[int, Meta(ge=1)] | None = None
+    num_rounds: Annotated[int, Meta(ge=0)] | None = None
+    labeled_fractions: tuple[Annotated[float, Meta(gt=0, le=1)], ...] | None = None
+
+
+class ArmConfig(ConfigStruct):
+    """One arm of a study.
+
+    Fields:
+        name: unique; names its folder.
+        kind: "active" asks by its strategy; "full" trains once on every label of the pool (the upper bound).
+        strategy: of an active arm.
+        model, training: what this arm changes; in a config file a table here overrides the study's, key by key.
+    """
+
+    name: Name
+    kind: Literal["active", "full"] = "active"
+    strategy: StrategyConfig | None = None
+    model: OrganCNNConfig | None = None
+    training: TrainingConfig | None = None
+
+
+class StudyConfig(ConfigStruct):
+    """A study: every arm with every seed, on the same splits and the same initial labels for the same seed."""
+
+    name: Name
+    data: DataConfig
+    schedule: ScheduleConfig
+    arms: Annotated[tuple[ArmConfig, ...], Meta(min_length=1)]
+    seeds: Annotated[tuple[Seed, ...], Meta(min_length=1)] = (0,)
+    model: OrganCNNConfig = OrganCNNConfig()
+    training: TrainingConfig = TrainingConfig()
+
+
+class ExperimentConfig(ConfigStruct):
+    """One arm with one seed."""
+
+    data: DataConfig
+    schedule: ScheduleConfig
+    model: OrganCNNConfig
+    training: TrainingConfig
+    strategy: StrategyConfig | None
+    seed: Seed

@@ -1,0 +1,59 @@
+"""Settings of models and of training."""
+
+from typing import Annotated, Literal
+
+from msgspec import Meta
+
+from jaxal.config.struct import ConfigStruct
+
+__all__ = ["AdamConfig", "AdamWConfig", "OrganCNNConfig", "TrainingConfig"]
+
+Positive = Annotated[float, Meta(gt=0)]
+
+
+class OrganCNNConfig(ConfigStruct, tag_field="kind", tag="organ_cnn"):
+    """The small convolutional network of the OrganSMNIST study.
+
+    Fields:
+        width: feature maps of the first block, f; the blocks have f, 2f, 4f, the dense layers 8f, 2f.
+    """
+
+    width: Annotated[int, Meta(ge=1)] = 16
+
+
+class AdamConfig(ConfigStruct, tag_field="kind", tag="adam"):
+    """Adam."""
+
+    beta1: Annotated[float, Meta(ge=0, lt=1)] = 0.9
+    beta2: Annotated[float, Meta(ge=0, lt=1)] = 0.999
+
+
+class AdamWConfig(ConfigStruct, tag_field="kind", tag="adamw"):
+    """Adam with decoupled weight decay."""
+
+    beta1: Annotated[float, Meta(ge=0, lt=1)] = 0.9
+    beta2: Annotated[float, Meta(ge=0, lt=1)] = 0.999
+    weight_decay: Annotated[float, Meta(ge=0)] = 1e-4
+
+
+class TrainingConfig(ConfigStruct):
+    """How a model is fitted to the labeled set, from scratch in every round.
+
+    Fields:
+        num_epochs: passes over the labeled set; every batch is full, the last one wraps around.
+        batch_size: B of SGD.
+        optimizer: Adam or AdamW.
+        learning_rate, final_learning_rate: ends of the cosine schedule over all steps of the fit.
+        loss: "cross_entropy" (softmax) or "bce" (two classes: softplus on l₁ - l₀).
+        validate_every: epochs between validations; the variables of the best validation AUROC are kept.
+        inference_batch_size: images per forward batch in evaluation and embedding.
+    """
+
+    num_epochs: Annotated[int, Meta(ge=1)] = 50
+    batch_size: Annotated[int, Meta(ge=1)] = 32
+    optimizer: AdamConfig | AdamWConfig = AdamConfig()
+    learning_rate: Positive = 1e-3
+    final_learning_rate: Annotated[float, Meta(ge=0)] = 1e-12
+    loss: Literal["cross_entropy", "bce"] = "cross_entropy"
+    validate_every: Annotated[int, Meta(ge=1)] = 1
+    inference_batch_size: Annotated[int, Meta(ge=1)] = 256

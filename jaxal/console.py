@@ -1,0 +1,119 @@
+"""What the commands show: progress on standard error, tables on standard output."""
+
+import contextlib
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from rich.console import Console
+from rich.table import Table
+
+from jaxal.config.strategies import STRATEGIES
+from jaxal.config.study import StudyConfig
+
+if TYPE_CHECKING:
+    from jaxal.study import StudyListener
+    from jaxal.study.plan import StudyPlan
+
+__all__ = ["print_plan", "print_result", "print_strategies", "progress"]
+
+# Wide enough for every table, whatever a pipe or a narrow terminal claims.
+WIDTH = 120
+
+
+@contextlib.contextmanager
+def progress() -> Iterator["StudyListener"]:
+    """Show a bar with the time left on a terminal, and a line for each finished round elsewhere."""
+    from rich.progress import (
+        BarColumn,
+        Progress,
+        TaskProgressColumn,
+        TextColumn,
+        TimeElapsedColumn,
+        TimeRemainingColumn,
+    )
+
+    from jaxal.study import StudyListener
+
+    console = Console(stderr=True)
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        TaskProgressColumn(),
+        TimeElapsedColumn(),
+        TextColumn("left"),
+        TimeRemainingColumn(),
+    )
+    bar = Progress(*columns, console=console, disable=not console.is_terminal, speed_estimate_period=60)
+    task = bar.add_task("starting", total=None)
+
+    def on_plan(plan: "StudyPlan", remaining_steps: int) -> None:
+        for note in plan.notes if remaining_steps else ():
+            console.print(f"note: {note}", highlight=False)
+        bar.update(task, total=remaining_steps, description="fitting")
+
+    def on_round(arm: str, seed: int, number: int, num_rounds: int) -> None:
+        text = f"{arm} · seed {seed} · round {number} of {num_rounds}"
+        bar.update(task, description=text)
+        if not console.is_terminal:
+            done = bar.tasks[0]
+            left = "" if done.time_remaining is None else f", about {done.time_remaining:.0f} s left"
+            console.print(f"{text} done ({done.percentage:.0f} % of the steps{left})", highlight=False)
+
+    with bar:
+        yield StudyListener(
+            on_plan=on_plan,
+            on_steps=lambda num_steps: bar.advance(task, num_steps),
+            on_round=on_round,
+            on_note=lambda text: console.print(f"note: {text}", highlight=False),
+        )
+
+
+def _print_table(title: str, columns: list[str], rows: list[list[str]], num_text_columns: int = 1) -> None:
+    table = Table(title=title, title_justify="left", title_style="bold")
+    for number, column in enumerate(columns):
+        table.add_column(column, justify="left" if number < num_text_columns else "right", overflow="fold")
+    for row in rows:
+        table.add_row(*row)
+    Console(width=WIDTH).print(table)
+
+
+def print_result(rows: list[dict[str, Any]], workdir: Path) -> None:
+    """Print one line for each arm at its last round, and where everything else is."""
+    from jaxal.report.tables import summary_table
+
+    summary = summary_table(rows)
+    if summary:
+        columns = [name.replace("_", " ") for name in summary[0]]
+        cells = [list(line.values()) for line in summary]
+        _print_table("Test set, after the last round: mean ± half of the 95 % interval over seeds", columns, cells)
+    print(f"Run folder: {workdir}")
+
+
+def print_plan(study: StudyConfig, plan: "StudyPlan") -> None:
+    """Print what a study would do."""
+    parts = {"pool": plan.pool_counts, "validation": plan.validation_counts, "test": plan.test_counts}
+    classes = list(plan.pool_counts)
+    counted = [
+        [name, *(str(counts[each]) for each in classes), str(sum(counts.values()))] for name, counts in parts.items()
+    ]
+    _print_table(f"{study.name}: samples", ["part", *classes, "all"], counted)
+    arms = [
+        [arm.name, str(len(study.seeds)), " ".join(map(str, arm.num_labeled)), str(sum(arm.steps) * arm.num_epochs)]
+        for arm in plan.arms
+    ]
+    _print_table("Arms", ["arm", "seeds", "labels in each round", "steps per seed"], arms)
+    for note in plan.notes:
+        print(f"note: {note}")
+    print("Dry run: nothing was trained and nothing written.")
+
+
+def print_strategies() -> None:
+    """Print the strategy table."""
+    rows = [
+        [name, entry.paper, ", ".join(("embeddings", *entry.needs)) if name != "random" else "–", entry.cost]
+        for name, entry in STRATEGIES.items()
+    ]
+    _print_table(
+        "Strategies (N pool, L labeled, D width, C classes, Q query)", ["name", "paper", "needs", "cost"], rows, 4
+    )

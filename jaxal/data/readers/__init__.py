@@ -1,0 +1,1 @@
+"""One reader per form of data; each returns an ImageSource."""

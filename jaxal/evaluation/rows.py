@@ -1,0 +1,58 @@
+"""Metrics as long rows (split, class, metric, value): what the journal keeps and the result files are made from."""
+
+import math
+from collections.abc import Iterator
+from typing import NamedTuple
+
+import numpy as np
+
+from jaxal.evaluation.metrics import Metrics
+from jaxal.evaluation.pool_metrics import pool_metrics
+
+__all__ = ["MetricRow", "pool_rows", "split_rows"]
+
+
+class MetricRow(NamedTuple):
+    """One value; None = not defined."""
+
+    split: str  # "pool", "validation", "test"
+    class_name: str  # "" = over all classes
+    metric: str
+    value: int | float | None
+
+
+def _plain(value: object) -> int | float | None:
+    """Turn a zero-dimensional array into a Python number; NaN into None."""
+    number = np.asarray(value).item()
+    return None if isinstance(number, float) and not math.isfinite(number) else number
+
+
+def split_rows(split: str, metrics: Metrics, class_names: tuple[str, ...]) -> Iterator[MetricRow]:
+    """List what a model scored on a split, first over all classes, then class by class."""
+    per_class = metrics.per_class
+    yield MetricRow(split, "", "num_samples", int(np.sum(per_class.count)))
+    for name, value in metrics._asdict().items():
+        if name != "per_class":
+            yield MetricRow(split, "", name, _plain(value))
+    for index, class_name in enumerate(class_names):
+        for name, values in per_class._asdict().items():
+            yield MetricRow(split, class_name, name, _plain(values[index]))
+
+
+def pool_rows(labels: np.ndarray, class_names: tuple[str, ...], minority: int) -> Iterator[MetricRow]:
+    """List what the labels bought so far look like: how many, of which classes, how skewed.
+
+    Args:
+        labels: int32 [N], negative where there is no label.
+        class_names: C of them.
+        minority: the class whose labels are `minority_labeled`.
+    """
+    counts = np.bincount(labels[labels >= 0], minlength=len(class_names))
+    num_labeled = int(counts.sum())
+    yield MetricRow("pool", "", "num_labeled", num_labeled)
+    yield MetricRow("pool", "", "labeled_fraction", num_labeled / len(labels))
+    yield MetricRow("pool", "", "minority_labeled", int(counts[minority]))
+    for name, value in pool_metrics(counts).items():
+        yield MetricRow("pool", "", name, value)
+    for class_name, count in zip(class_names, counts, strict=True):
+        yield MetricRow("pool", class_name, "num_labeled", int(count))

@@ -1,0 +1,259 @@
+"""One experiment, one arm with one seed, as a functional loop: embed, acquire, reveal, fit, evaluate."""
+
+import functools
+import time
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from jaxal.config.study import ExperimentConfig
+from jaxal.data.dataset import Dataset, Part
+from jaxal.data.schedule import initial_labels, query_sizes
+from jaxal.errors import InputError
+from jaxal.evaluation.rows import MetricRow, pool_rows, split_rows
+from jaxal.models.model import Model, Variables
+from jaxal.models.organ_cnn import organ_cnn
+from jaxal.oracle import Oracle, simulated_oracle
+from jaxal.pool import UNLABELED, PoolState, Query, new_pool, reveal
+from jaxal.strategies.inputs import check_inputs
+from jaxal.strategies.registry import make_strategy
+from jaxal.strategies.strategy import AcquisitionInfo, AcquisitionInputs, Strategy
+from jaxal.training.inference import embed_images, head_logits
+from jaxal.training.trainer import EvaluationSet, evaluate_model, fit
+from jaxal.typing import Array, UInt8
+
+__all__ = [
+    "AskInfo",
+    "Experiment",
+    "ExperimentState",
+    "RoundRecord",
+    "ask",
+    "asked_rows",
+    "make_experiment",
+    "round_key",
+    "run_round",
+    "start",
+    "state_template",
+    "tell",
+]
+
+# What a round's key is folded with; each purpose draws from its own stream.
+FIT, ACQUIRE = 0, 1
+
+
+class Experiment(NamedTuple):
+    """What does not change from round to round."""
+
+    config: ExperimentConfig
+    model: Model
+    strategy: Strategy | None  # None: the arm asks nothing
+    oracle: Oracle
+    class_names: tuple[str, ...]
+    minority: int
+    initial_labels: np.ndarray  # int32 [N]
+    query_sizes: tuple[int, ...]  # labels to buy in rounds 1, 2, …
+    pool_images: UInt8[Array, "N H W ch"]
+    pool_ids: np.ndarray  # str [N]
+    sample_ids: Array  # int32 [N]
+    evaluation_sets: dict[str, EvaluationSet]  # "validation", "test"
+
+
+class ExperimentState(NamedTuple):
+    """What the next round needs; no random key (see `round_key`)."""
+
+    pool: PoolState
+    variables: Variables
+    strategy: Any
+
+
+class RoundRecord(NamedTuple):
+    """What a fit came to."""
+
+    metrics: tuple[MetricRow, ...]
+    seconds_train: float
+    best_epoch: int
+
+
+class AskInfo(NamedTuple):
+    """What a query came to."""
+
+    acquisition: AcquisitionInfo
+    seconds_embed: float
+    seconds_acquire: float
+
+
+def make_experiment(config: ExperimentConfig, dataset: Dataset) -> Experiment:
+    """Bind a config to its data; hidden labels of the pool go to the oracle and nowhere else.
+
+    A config without strategy labels the whole pool from the start and asks nothing.
+    """
+    num_classes = len(dataset.class_names)
+    known, sizes = plan_labels(config, dataset)
+    strategy = None if config.strategy is None else make_strategy(config.strategy, num_classes=num_classes)
+    model = organ_cnn(
+        config.model,
+        image_shape=dataset.pool.images.shape[1:],
+        num_classes=num_classes,
+        mean=dataset.mean,
+        std=dataset.std,
+    )
+    return Experiment(
+        config=config,
+        model=model,
+        strategy=strategy,
+        oracle=simulated_oracle(dataset.pool.labels),
+        class_names=dataset.class_names,
+        minority=dataset.minority,
+        initial_labels=known,
+        query_sizes=sizes,
+        pool_images=jnp.asarray(dataset.pool.images),
+        pool_ids=dataset.pool.ids,
+        sample_ids=jnp.asarray(dataset.pool.sample_ids),
+        evaluation_sets={
+            "validation": _evaluation_set(dataset.validation),
+            "test": _evaluation_set(dataset.test),
+        },
+    )
+
+
+def plan_labels(config: ExperimentConfig, dataset: Dataset) -> tuple[np.ndarray, tuple[int, ...]]:
+    """Return the labels known from the start, int32 [N], and how many each later round buys."""
+    if config.strategy is None:
+        return dataset.pool.labels, ()
+    known = initial_labels(config.schedule, dataset.pool, len(dataset.class_names), config.seed)
+    return known, query_sizes(config.schedule, len(known), int(np.sum(known != UNLABELED)))
+
+
+def _evaluation_set(part: Part) -> EvaluationSet:
+    return EvaluationSet(jnp.asarray(part.images), jnp.asarray(part.labels))
+
+
+def round_key(experiment: Experiment, round_number: int, purpose: int) -> Array:
+    """Derive the key of a purpose in a round from the seed alone, so that a resumed run draws what it would have."""
+    seed_key = jax.random.key(experiment.config.seed)
+    return jax.random.fold_in(jax.random.fold_in(seed_key, round_number), purpose)
+
+
+def state_template(experiment: Experiment) -> ExperimentState:
+    """Build the state before round 0: initial labels, unfitted variables; a checkpoint is restored into its shapes."""
+    pool = new_pool(jnp.asarray(experiment.initial_labels))
+    variables = experiment.model.init(round_key(experiment, 0, FIT))
+    if experiment.strategy is None:
+        return ExperimentState(pool, variables, ())
+    # A strategy's state starts from the pool and from shapes: nothing is fitted yet, so there is nothing to embed.
+    shapes = jax.eval_shape(functools.partial(_inputs, experiment, labels_left=0), pool, variables)
+    blank = jax.tree.map(lambda array: jnp.zeros(array.shape, array.dtype), shapes)
+    return ExperimentState(pool, variables, experiment.strategy.init(blank._replace(pool=pool)))
+
+
+def start(
+    experiment: Experiment, on_steps: Callable[[int], None] = lambda num_steps: None
+) -> tuple[ExperimentState, RoundRecord]:
+    """Begin with round 0: fit to the initial labels, evaluate."""
+    return _fit_and_evaluate(experiment, state_template(experiment), on_steps)
+
+
+def ask(experiment: Experiment, state: ExperimentState) -> tuple[ExperimentState, Query, AskInfo]:
+    """Embed the pool and acquire the next query.
+
+    Raises:
+        InputError: the model's embeddings or logits are not finite, or all planned rounds are over.
+    """
+    round_number = int(state.pool.round) + 1
+    if experiment.strategy is None or round_number > len(experiment.query_sizes):
+        planned = len(experiment.query_sizes)
+        raise InputError(f"state: round {round_number} is beyond the {planned} rounds planned; there is nothing to ask")
+    began = time.perf_counter()
+    size = experiment.query_sizes[round_number - 1]
+    inputs = jax.block_until_ready(_inputs(experiment, state.pool, state.variables, labels_left=size))
+    embedded = time.perf_counter()
+    check_inputs(experiment.strategy, inputs, len(experiment.class_names))
+    key = round_key(experiment, round_number, ACQUIRE)
+    largest = max(experiment.query_sizes)
+    query, strategy_state, info = jax.block_until_ready(
+        _acquire(experiment.strategy, key, state.strategy, inputs, largest)
+    )
+    seconds_acquire = time.perf_counter() - embedded
+    return state._replace(strategy=strategy_state), query, AskInfo(info, embedded - began, seconds_acquire)
+
+
+def tell(
+    experiment: Experiment,
+    state: ExperimentState,
+    query: Query,
+    labels: np.ndarray,
+    on_steps: Callable[[int], None] = lambda num_steps: None,
+) -> tuple[ExperimentState, RoundRecord]:
+    """Reveal the labels of a query, fit, evaluate.
+
+    Args:
+        experiment: what runs.
+        state: as `ask` returned it.
+        query: what was asked.
+        labels: int32, one for each valid entry of the query, in its order.
+        on_steps: called as each epoch of the fit ends, with the optimization steps it took.
+    """
+    answers = np.full(query.indices.shape, UNLABELED, np.int32)
+    answers[: len(labels)] = labels
+    state = state._replace(pool=reveal(state.pool, query, jnp.asarray(answers)))
+    return _fit_and_evaluate(experiment, state, on_steps)
+
+
+def run_round(experiment: Experiment, state: ExperimentState) -> tuple[ExperimentState, RoundRecord]:
+    """Run one round against the experiment's oracle: ask, answer, tell."""
+    state, query, _ = ask(experiment, state)
+    return tell(experiment, state, query, experiment.oracle.answer(asked_rows(query)))
+
+
+def asked_rows(query: Query) -> np.ndarray:
+    """Return the valid picks of a query, in the order chosen, on the host."""
+    return np.asarray(query.indices)[np.asarray(query.is_valid)]
+
+
+@functools.partial(jax.jit, static_argnums=(0, 4))
+def _acquire(strategy: Strategy, key: Array, state: Any, inputs: AcquisitionInputs, query_size: int) -> Any:
+    return strategy.acquire(key, state, inputs, query_size)
+
+
+def _inputs(experiment: Experiment, pool: PoolState, variables: Variables, *, labels_left: int) -> AcquisitionInputs:
+    """Compute what a strategy may look at, once for the whole pool."""
+    model, batch_size = experiment.model, experiment.config.training.inference_batch_size
+    embeddings = embed_images(model, variables, experiment.pool_images, batch_size)
+    return AcquisitionInputs(
+        pool=pool,
+        embeddings=embeddings,
+        sample_ids=experiment.sample_ids,
+        labels_left=jnp.asarray(labels_left, jnp.int32),
+        logits=head_logits(model, variables, embeddings),
+        head=model.linear_head(variables),
+    )
+
+
+def _fit_and_evaluate(
+    experiment: Experiment, state: ExperimentState, on_steps: Callable[[int], None]
+) -> tuple[ExperimentState, RoundRecord]:
+    model, config = experiment.model, experiment.config.training
+    began = time.perf_counter()
+    num_initial = int(np.sum(experiment.initial_labels != UNLABELED))
+    fitted = fit(
+        model,
+        config,
+        round_key(experiment, int(state.pool.round), FIT),
+        experiment.pool_images,
+        state.pool.labels,
+        experiment.evaluation_sets["validation"],
+        positive_class=experiment.minority,
+        max_labeled=num_initial + sum(experiment.query_sizes),
+        on_steps=on_steps,
+    )
+    jax.block_until_ready(fitted.variables)
+    seconds_train = time.perf_counter() - began
+    rows = list(pool_rows(np.asarray(state.pool.labels), experiment.class_names, experiment.minority))
+    for name, evaluation_set in experiment.evaluation_sets.items():
+        metrics = evaluate_model(model, config, fitted.variables, evaluation_set, experiment.minority)
+        rows += split_rows(name, jax.device_get(metrics), experiment.class_names)
+    record = RoundRecord(tuple(rows), seconds_train, fitted.best_epoch)
+    return state._replace(variables=fitted.variables), record

@@ -1,0 +1,1 @@
+"""Pure array mathematics of acquisition: each kernel takes plain arrays and returns plain arrays."""

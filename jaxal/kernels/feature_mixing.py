@@ -1,0 +1,146 @@
+"""Automatic feature mixing: how small a learned mix with a class anchor flips the prediction (CB-DAL Eq. 1-4).
+
+Mixing z_a = α∘μ_c + (1 - α)∘z moves the embedding by α∘d with d = μ_c - z, and a linear head's logits by (α∘d)W. All
+below is arithmetic on those two; nothing of size N×C×D is held: rows go by blocks, anchors one after the other.
+"""
+
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+
+from jaxal.kernels.blocks import map_row_blocks
+from jaxal.kernels.taylor import logit_residual, loss_gradient, taylor_loss_change
+from jaxal.typing import Array, Bool, Float, Int32, PRNGKey
+
+__all__ = ["Mixing", "flip_fraction", "initial_alpha", "mix_features"]
+
+
+class Mixing(NamedTuple):
+    """What mixing tells of each row: shape [N] each."""
+
+    norm: Array  # smallest t·mean|α| at which a mix flips the prediction; +inf where none does
+    loss_change: Array  # largest first-order loss change over the anchors at the final α (Eq. 3); -inf without anchor
+
+
+def initial_alpha(
+    key: PRNGKey, sample_ids: Int32[Array, " N"], anchor: Int32[Array, ""], width: int, alpha_init: str
+) -> Float[Array, "N D"]:
+    """Draw α₀ = clip(N(0.5, 0.5), 0, 1) for each row and one anchor, or 0.5 throughout.
+
+    The noise of a row hangs on its stable id and on the anchor alone, so neither the order of the pool nor its padding
+    nor the block size can change it.
+
+    Args:
+        key: the query's key.
+        sample_ids: stable ids.
+        anchor: the anchor's class.
+        width: D.
+        alpha_init: "normal" (the paper's Gaussian-like matrix) or "half" (deterministic).
+    """
+    if alpha_init == "half":
+        return jnp.full((sample_ids.shape[0], width), 0.5)
+
+    def row(sample_id: Array) -> Array:
+        return jax.random.normal(jax.random.fold_in(jax.random.fold_in(key, sample_id), anchor), (width,))
+
+    return jnp.clip(0.5 + 0.5 * jax.vmap(row)(sample_ids), 0, 1)
+
+
+def flip_fraction(
+    logits: Float[Array, "N C"], logit_shift: Float[Array, "N C"], predicted: Int32[Array, " N"]
+) -> Float[Array, " N"]:
+    """Find how far along a shift of the logits the prediction first changes.
+
+    t = min over j ≠ ŷ with g_j > 0 of (l_ŷ - l_j) / g_j, where g_j = shift_j - shift_ŷ; +inf when no class gains on ŷ.
+    A flip happens within the shift exactly when t ≤ 1.
+
+    Args:
+        logits: l at the start.
+        logit_shift: what the whole shift adds to them.
+        predicted: ŷ = argmax l.
+    """
+    lead = jnp.take_along_axis(logits, predicted[:, None], axis=1) - logits
+    gain = logit_shift - jnp.take_along_axis(logit_shift, predicted[:, None], axis=1)
+    return jnp.min(jnp.where(gain > 0, lead / jnp.where(gain > 0, gain, 1), jnp.inf), axis=1)
+
+
+def mix_features(
+    key: PRNGKey,
+    embeddings: Float[Array, "N D"],
+    sample_ids: Int32[Array, " N"],
+    logits: Float[Array, "N C"],
+    weight: Float[Array, "D C"],
+    anchors: Float[Array, "C D"],
+    is_anchor: Bool[Array, " C"],
+    *,
+    alpha_init: str,
+    num_steps: int,
+    step_size: float,
+    penalty_weight: float,
+    block_size: int,
+) -> Mixing:
+    """Learn the mixing α of every sample with every anchor, and score the smallest mix that flips its prediction.
+
+    From α₀, num_steps steps of α ← clip(α - step_size·sign(∂L/∂α), 0, 1) on L = 1 - CE(head(z_a), ŷ) + λ·mean|α|
+    (Eq. 1 and 4; ŷ for the paper's undefined y*), with dCE/dα = d∘(W(softmax(head(z_a)) - onehot ŷ)) renewed each step.
+    The penalty's derivative is λ/D, at α = 0 too, where only growth is possible.
+    norm_i = min over anchors and iterates (α₀ included) with t ≤ 1 of t·mean|α|, t from `flip_fraction`.
+
+    Args:
+        key: the query's key; unused with alpha_init = "half".
+        embeddings: z.
+        sample_ids: stable ids, for the noise.
+        logits: the head's at z.
+        weight: W of the head.
+        anchors: μ_c.
+        is_anchor: classes that have an anchor; the others are passed over.
+        alpha_init: "normal" or "half".
+        num_steps: gradient steps, 0 or more.
+        step_size: of α, in (0, 1].
+        penalty_weight: λ, 0 or more.
+        block_size: rows per block; changes memory only.
+
+    Cost: O(N·C·D·(num_steps + 1)) multiply-adds for each of the C logits; memory of a few block_size×D arrays.
+
+    References: Lin et al., MICCAI 2024, Eq. 1-4; Parvaneh et al., CVPR 2022, for the pseudo-label and fresh steps.
+    """
+    width = embeddings.shape[1]
+    predicted = jnp.argmax(logits, axis=1).astype(jnp.int32)
+
+    def mix_block(z: Array, ids: Array, block_logits: Array, block_predicted: Array) -> Mixing:
+        gradient_at_z = loss_gradient(block_logits, block_predicted, weight)
+
+        def mix_with_anchor(best: Mixing, anchor: tuple[Array, Array, Array]) -> tuple[Mixing, None]:
+            label, center, exists = anchor
+            difference = center[None] - z
+
+            def score(alpha: Array, norm: Array) -> tuple[Array, Array]:
+                shift = jnp.matmul(alpha * difference, weight, precision="highest")
+                fraction = flip_fraction(block_logits, shift, block_predicted)
+                candidate = jnp.where(fraction <= 1, fraction * jnp.mean(alpha, axis=1), jnp.inf)
+                return shift, jnp.minimum(norm, candidate)
+
+            def step(_: Array, carry: tuple[Array, Array, Array]) -> tuple[Array, Array, Array]:
+                alpha, shift, norm = carry
+                residual = logit_residual(block_logits + shift, block_predicted)
+                loss_slope = difference * jnp.matmul(residual, weight.T, precision="highest")
+                alpha = jnp.clip(alpha - step_size * jnp.sign(penalty_weight / width - loss_slope), 0, 1)
+                return alpha, *score(alpha, norm)
+
+            alpha = initial_alpha(key, ids, label, width, alpha_init)
+            shift, norm = score(alpha, jnp.full(z.shape[0], jnp.inf))
+            alpha, _, norm = jax.lax.fori_loop(0, num_steps, step, (alpha, shift, norm))
+            change = taylor_loss_change(alpha * difference, gradient_at_z)
+            found = Mixing(
+                norm=jnp.minimum(best.norm, jnp.where(exists, norm, jnp.inf)),
+                loss_change=jnp.maximum(best.loss_change, jnp.where(exists, change, -jnp.inf)),
+            )
+            return found, None
+
+        none_yet = Mixing(norm=jnp.full(z.shape[0], jnp.inf), loss_change=jnp.full(z.shape[0], -jnp.inf))
+        labels = jnp.arange(anchors.shape[0], dtype=jnp.int32)
+        best, _ = jax.lax.scan(mix_with_anchor, none_yet, (labels, anchors, is_anchor))
+        return best
+
+    return map_row_blocks(mix_block, (embeddings, sample_ids, logits, predicted), block_size)

@@ -1,0 +1,1 @@
+"""Networks as bundles of pure functions; the only package that knows Flax."""

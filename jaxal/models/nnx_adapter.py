@@ -1,0 +1,59 @@
+"""Flax NNX modules run functionally: split once, merge inside the jitted function, plain dicts outside."""
+
+from collections.abc import Callable
+from typing import Any, Protocol
+
+import jax
+from flax import nnx
+
+from jaxal.models.model import Model, ModelSpec, Variables, normalize_images
+from jaxal.typing import Array, LinearHead, PRNGKey
+
+__all__ = ["EmbeddingModule", "adapt"]
+
+
+class EmbeddingModule(Protocol):
+    """What the adapter asks of a module; it holds no random state."""
+
+    classifier: nnx.Linear
+
+    def embed(self, images: Array, *, is_training: bool) -> Array:
+        """Map normalized images [B, height, width, channels] to embeddings [B, D]."""
+        ...
+
+
+def adapt(spec: ModelSpec, build: Callable[[nnx.Rngs], Any]) -> Model:
+    """Wrap a module in a Model.
+
+    Args:
+        spec: of the model; embed normalizes images by it.
+        build: makes the module; called with the generators of its initial parameters.
+    """
+    graph, _, _ = nnx.split(nnx.eval_shape(lambda: build(nnx.Rngs(0))), nnx.Param, nnx.BatchStat)
+
+    def module(variables: Variables) -> Any:
+        return nnx.merge(graph, nnx.State(variables.params), nnx.State(variables.batch_stats))
+
+    def init(key: PRNGKey) -> Variables:
+        _, params, batch_stats = nnx.split(build(nnx.Rngs(params=key)), nnx.Param, nnx.BatchStat)
+        return Variables(nnx.to_pure_dict(params), nnx.to_pure_dict(batch_stats))
+
+    def embed(variables: Variables, images: Array) -> Array:
+        return module(variables).embed(normalize_images(images, spec), is_training=False)
+
+    def head(variables: Variables, z: Array) -> Array:
+        return module(variables).classifier(z)
+
+    def apply(variables: Variables, images: Array) -> Array:
+        return head(variables, embed(variables, images))
+
+    def apply_train(variables: Variables, key: PRNGKey, images: Array) -> tuple[Array, Any]:
+        net = module(variables)
+        logits = net.classifier(net.embed(normalize_images(images, spec), is_training=True))
+        return logits, nnx.to_pure_dict(nnx.as_pure(nnx.state(net, nnx.BatchStat)))
+
+    def linear_head(variables: Variables) -> LinearHead:
+        layer = variables.params["classifier"]
+        return LinearHead(weight=layer["kernel"], bias=layer["bias"])
+
+    return Model(spec, jax.jit(init), embed, head, apply, apply_train, linear_head)

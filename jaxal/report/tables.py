@@ -1,0 +1,89 @@
+"""The result table: one row for each arm at its last round."""
+
+from jaxal.evaluation.learning_curve import Interval, Row, interval, learning_curves, require_columns
+
+NOT_DEFINED = "not defined"
+_SECONDS = ("seconds_train", "seconds_embed", "seconds_acquire")
+
+
+def summary_table(rows: list[Row], *, confidence: float = 0.95) -> list[dict[str, str]]:
+    """Summarizes every arm at its last round, over seeds, in order of first appearance.
+
+    Args:
+      rows: Typed rows of results.csv, keys as in its header; None where a cell is empty.
+      confidence: Coverage of the intervals behind "±", Student-t over seeds.
+
+    Returns:
+      For each arm, ready to print: `arm`, `seeds` (runs at that round), `labels` (mean number labeled), `auroc` and
+      `average_precision` ("0.912 ± 0.013"; "0.912" from one seed; "not defined" from none; "(2 of 3 seeds)" added
+      where only some define it), `minority_found` (mean), `seconds` (mean over seeds of train + embed + acquire over
+      all rounds).
+
+    Raises:
+      InputError: a row without one of these columns, or two rows of one arm, seed and round.
+    """
+    require_columns(rows, ("auroc", "average_precision", "minority_labeled", *_SECONDS))
+    curves = learning_curves(rows, "num_labeled")
+    table = []
+    for arm, curve in curves.items():
+        of_arm = [row for row in rows if row["arm"] == arm]
+        last = [row for row in of_arm if row["round"] == curve[-1].round]
+
+        def at_last_round(column: str, last: list[Row] = last) -> Interval:
+            return interval([row[column] for row in last], confidence)
+
+        labels = curve[-1].num_labeled
+        table.append(
+            {
+                "arm": arm,
+                "seeds": str(len(last)),
+                "labels": f"{labels:.0f}" if labels.is_integer() else f"{labels:.1f}",
+                "auroc": _with_half_width(at_last_round("auroc"), len(last)),
+                "average_precision": _with_half_width(at_last_round("average_precision"), len(last)),
+                "minority_found": _one_decimal(at_last_round("minority_labeled").mean),
+                "seconds": _one_decimal(interval(_total_seconds(of_arm)).mean),
+            }
+        )
+    return table
+
+
+def markdown(table: list[dict[str, str]]) -> str:
+    """Lays a table out as Markdown, numbers to the right; an empty table is an empty string.
+
+    >>> print(markdown([{"arm": "random", "labels": "40"}]), end="")
+    | arm | labels |
+    | :-- | --: |
+    | random | 40 |
+    """
+    if not table:
+        return ""
+    columns = list(table[0])
+    lines = [
+        [column.replace("_", " ") for column in columns],
+        [":--" if column == "arm" else "--:" for column in columns],
+        *([row[column].replace("|", "\\|") for column in columns] for row in table),
+    ]
+    return "".join(f"| {' | '.join(cells)} |\n" for cells in lines)
+
+
+def _with_half_width(estimate: Interval, num_seeds: int) -> str:
+    if estimate.mean is None:
+        return NOT_DEFINED
+    half_width = "" if estimate.high is None else f" ± {estimate.high - estimate.mean:.3f}"
+    missing = "" if estimate.num == num_seeds else f" ({estimate.num} of {num_seeds} seeds)"
+    return f"{estimate.mean:.3f}{half_width}{missing}"
+
+
+def _one_decimal(mean: float | None) -> str:
+    return NOT_DEFINED if mean is None else f"{mean:.1f}"
+
+
+def _total_seconds(rows: list[Row]) -> list[float | None]:
+    """Returns each seed's seconds; an empty cell (round 0 asks no query) adds nothing, no cell at all is undefined."""
+    totals: dict[object, float | None] = {}
+    for row in rows:
+        spent = [row[column] for column in _SECONDS if row[column] is not None]
+        before = totals.setdefault(row["seed"], None)
+        if spent:
+            totals[row["seed"]] = (before or 0.0) + sum(spent)
+    return list(totals.values())

@@ -1,0 +1,61 @@
+"""MPPS: pull towards the minority, push off the majorities (Lin et al., MICCAI 2024, Eq. 5)."""
+
+import functools
+
+import jax
+import jax.numpy as jnp
+
+from jaxal.config.strategies import MPPSConfig
+from jaxal.kernels.centroids import class_centroids
+from jaxal.kernels.masking import lowest, picked_values
+from jaxal.kernels.push_pull import push_pull_scores
+from jaxal.pool import Query, is_selectable
+from jaxal.strategies.core_set import cover
+from jaxal.strategies.strategy import AcquisitionInfo, AcquisitionInputs, Strategy, num_to_pick, stateless
+from jaxal.typing import Array, Float, PRNGKey
+
+__all__ = ["mpps"]
+
+REASONS = ("push_pull", "k_center")
+
+
+def unit_rows(embeddings: Float[Array, "N D"]) -> Float[Array, "N D"]:
+    """Scale each row to length 1; a zero row stays zero."""
+    norms = jnp.linalg.norm(embeddings, axis=1, keepdims=True)
+    return embeddings / jnp.where(norms > 0, norms, 1)
+
+
+@functools.cache
+def mpps(config: MPPSConfig, *, num_classes: int) -> Strategy:
+    """Choose the samples nearest to the minority centroid relative to the nearest majority centroid.
+
+    While some class has no label at all there is no centroid to pull towards: then the whole query goes to k-center,
+    which finds classes, and is counted in num_fallback.
+    """
+
+    def acquire(
+        key: PRNGKey, state: tuple[()], inputs: AcquisitionInputs, query_size: int
+    ) -> tuple[Query, tuple[()], AcquisitionInfo]:
+        embeddings = unit_rows(inputs.embeddings) if config.normalize == "l2" else inputs.embeddings
+        centroids, counts = class_centroids(embeddings, inputs.pool.labels, num_classes=num_classes)
+        num_wanted = num_to_pick(inputs, query_size)
+
+        def push_pull() -> tuple[Query, Array]:
+            score, to_minority = push_pull_scores(embeddings, centroids, counts)
+            selectable = is_selectable(inputs.pool)
+            query = Query(*lowest((score, to_minority), selectable, num_wanted, query_size))
+            return query, picked_values(score, query.indices, query.is_valid)
+
+        def find_classes() -> tuple[Query, Array]:
+            return cover(key, inputs._replace(embeddings=embeddings), query_size)
+
+        is_complete = jnp.all(counts > 0)
+        query, score = jax.lax.cond(is_complete, push_pull, find_classes)
+        info = AcquisitionInfo(
+            score=score,
+            reason=jnp.where(query.is_valid & ~is_complete, 1, 0).astype(jnp.int32),
+            num_fallback=jnp.where(is_complete, 0, num_wanted),
+        )
+        return query, state, info
+
+    return Strategy("mpps", frozenset(), REASONS, stateless, acquire)

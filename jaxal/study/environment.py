@@ -1,0 +1,42 @@
+"""What a run was made with: versions, devices, data, commit."""
+
+import importlib.metadata
+import platform
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import jax
+
+import jaxal
+from jaxal.data.source import ImageSource
+
+__all__ = ["describe_environment"]
+
+PACKAGES = ("jaxal", "jax", "jaxlib", "flax", "optax", "orbax-checkpoint", "numpy", "scikit-learn")
+
+
+def describe_environment(source: ImageSource) -> dict[str, Any]:
+    """Describe versions, devices, the data's fingerprint, and the commit of jaxal's checkout (null outside of one)."""
+    return {
+        "python": platform.python_version(),
+        "platform": platform.platform(),
+        "packages": {name: importlib.metadata.version(name) for name in PACKAGES},
+        "backend": jax.default_backend(),
+        "devices": [device.device_kind for device in jax.devices()],
+        "data_sha256": source.fingerprint,
+        "commit": _commit(),
+    }
+
+
+def _commit() -> str | None:
+    root = Path(jaxal.__file__).parent.parent
+    if not (root / ".git").exists():
+        return None
+    try:
+        answer = subprocess.run(
+            ["git", "-C", str(root), "rev-parse", "HEAD"], capture_output=True, text=True, timeout=10, check=True
+        )
+    except (OSError, subprocess.SubprocessError):
+        return None
+    return answer.stdout.strip()

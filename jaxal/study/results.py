@@ -1,0 +1,96 @@
+"""The result files of a study, made anew from its journals: results.csv and metrics.csv."""
+
+import csv
+import io
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from jaxal.config.study import StudyConfig
+from jaxal.evaluation.rows import MetricRow
+from jaxal.store.files import write_if_changed
+from jaxal.study.rounds import recorded_rounds
+
+__all__ = ["METRIC_COLUMNS", "RESULT_COLUMNS", "result_rows", "run_folder", "write_results"]
+
+# results.csv: column -> the journal's (split, metric) over all classes.
+_METRICS = {
+    "num_labeled": ("pool", "num_labeled"),
+    "labeled_fraction": ("pool", "labeled_fraction"),
+    "auroc": ("test", "auroc"),
+    "average_precision": ("test", "average_precision"),
+    "balanced_accuracy": ("test", "balanced_accuracy"),
+    "accuracy": ("test", "accuracy"),
+    "minority_labeled": ("pool", "minority_labeled"),
+    "classes_found": ("pool", "classes_found"),
+    "imbalance_ratio": ("pool", "imbalance_ratio"),
+}
+_SECONDS = ("train", "embed", "acquire")
+RESULT_COLUMNS = ("arm", "seed", "round", *_METRICS, *(f"seconds_{name}" for name in _SECONDS))
+METRIC_COLUMNS = ("arm", "seed", "round", "split", "class", "metric", "value")
+
+
+def run_folder(workdir: Path, arm: str, seed: int) -> Path:
+    """Return where one arm with one seed keeps its journal and checkpoints."""
+    return workdir / arm / f"seed-{seed}"
+
+
+def _recorded(study: StudyConfig, workdir: Path) -> Iterator[tuple[str, int, int, dict[str, Any]]]:
+    """Walk the finished rounds: arms in the config's order, then seeds in its order, then rounds."""
+    for arm in study.arms:
+        for seed in study.seeds:
+            for number, event in sorted(recorded_rounds(run_folder(workdir, arm.name, seed)).items()):
+                yield arm.name, seed, number, event
+
+
+def result_rows(study: StudyConfig, workdir: Path) -> list[dict[str, Any]]:
+    """Read results.csv's rows from the journals, typed; None where a value is not defined."""
+    rows = []
+    for arm, seed, number, event in _recorded(study, workdir):
+        overall = {(split, metric): value for split, class_name, metric, value in event["metrics"] if class_name == ""}
+        row: dict[str, Any] = {"arm": arm, "seed": seed, "round": number}
+        row |= {column: overall[source] for column, source in _METRICS.items()}
+        row |= {f"seconds_{name}": event["seconds"][name] for name in _SECONDS}
+        rows.append(row)
+    return rows
+
+
+def write_results(study: StudyConfig, workdir: Path) -> list[dict[str, Any]]:
+    """Write results.csv and metrics.csv where they are not up to date; return the rows of the former.
+
+    Raises:
+        StoreError: a journal is damaged, or the folder cannot be written.
+    """
+    rows = result_rows(study, workdir)
+    write_if_changed(workdir / "results.csv", _csv(RESULT_COLUMNS, [_cells(row) for row in rows]))
+    metrics = [
+        (arm, seed, number, *MetricRow(*row))
+        for arm, seed, number, event in _recorded(study, workdir)
+        for row in event["metrics"]
+    ]
+    write_if_changed(
+        workdir / "metrics.csv", _csv(METRIC_COLUMNS, [[_cell(value) for value in row] for row in metrics])
+    )
+    return rows
+
+
+def _cells(row: dict[str, Any]) -> list[str]:
+    return [
+        f"{value:.3f}" if column.startswith("seconds_") and value is not None else _cell(value)
+        for column, value in row.items()
+    ]
+
+
+def _cell(value: Any) -> str:
+    """Empty for what is not defined; floats by repr, so that they read back to the same number."""
+    if value is None:
+        return ""
+    return repr(value) if isinstance(value, float) else str(value)
+
+
+def _csv(columns: tuple[str, ...], rows: list[list[str]]) -> str:
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(columns)
+    writer.writerows(rows)
+    return text.getvalue()

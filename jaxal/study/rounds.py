@@ -1,0 +1,168 @@
+"""One experiment with its journal and checkpoints: every round durable before the next begins."""
+
+import math
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from jaxal.errors import StoreError
+from jaxal.experiment import (
+    AskInfo,
+    Experiment,
+    ExperimentState,
+    RoundRecord,
+    ask,
+    asked_rows,
+    start,
+    state_template,
+    tell,
+)
+from jaxal.pool import Query
+from jaxal.store import checkpoints, journal, signals
+
+__all__ = ["recorded_rounds", "run_rounds"]
+
+Event = dict[str, Any]
+
+
+def journal_path(folder: Path) -> Path:
+    """Return where a run keeps its journal."""
+    return folder / "journal.jsonl"
+
+
+def recorded_rounds(folder: Path) -> dict[int, Event]:
+    """Read the finished rounds of a run from its journal; where a round was done again, the last line stands.
+
+    Raises:
+        StoreError: the journal is damaged before its last line.
+    """
+    return {event["round"]: event for event in journal.read(journal_path(folder)) if event["event"] == "round"}
+
+
+def run_rounds(
+    experiment: Experiment,
+    folder: Path,
+    on_steps: Callable[[int], None],
+    on_round: Callable[[int], None],
+    on_note: Callable[[str], None],
+) -> None:
+    """Run every round that the journal does not hold yet.
+
+    A round is: embed, acquire, journal what was asked, journal the labels, reveal, fit, evaluate, checkpoint, journal
+    the round. A crash in between loses the round's work and nothing else: it is done again from the checkpoint before
+    it, with the same keys, so it comes out the same; what it has already asked or got labels for is not written twice.
+
+    Args:
+        experiment: what runs.
+        folder: of this arm and seed.
+        on_steps: called after each epoch of a fit, with the optimization steps it took.
+        on_round: called with a round's number once it is durable.
+        on_note: called with a sentence on anything that the user should know, such as a damaged checkpoint.
+
+    Raises:
+        StoreError: the journal is damaged, or holds another query than the one that this run arrives at.
+    """
+    num_rounds = len(experiment.query_sizes)
+    if len(recorded_rounds(folder)) == num_rounds + 1:
+        return
+    journal.repair(journal_path(folder))
+    state = _latest_state(experiment, folder, on_note)
+    if state is None:
+        _record_initial_labels(experiment, folder)
+        state, record = start(experiment, on_steps)
+        _commit(folder, state, record, None)
+        on_round(0)
+    for number in range(int(state.pool.round) + 1, num_rounds + 1):
+        state, query, info = ask(experiment, state)
+        labels = _asked_and_answered(experiment, folder, number, query, info)
+        state, record = tell(experiment, state, query, labels, on_steps)
+        _commit(folder, state, record, info)
+        on_round(number)
+
+
+def _latest_state(experiment: Experiment, folder: Path, on_note: Callable[[str], None]) -> ExperimentState | None:
+    """Restore the newest checkpoint that is whole; None where there is none."""
+    rounds = recorded_rounds(folder)
+    template = None
+    for number in sorted(set(checkpoints.steps(folder / "checkpoints")) & set(rounds), reverse=True):
+        template = state_template(experiment) if template is None else template
+        try:
+            return checkpoints.restore(folder / "checkpoints", number, template, sha256=rounds[number]["sha256"])
+        except StoreError as error:
+            on_note(f"{error} Going back to the round before.")
+    if rounds:
+        on_note(f"{folder}: no checkpoint is left that is whole; starting from the initial labels again.")
+    return None
+
+
+def _events(folder: Path, number: int) -> dict[str, Event]:
+    return {event["event"]: event for event in journal.read(journal_path(folder)) if event["round"] == number}
+
+
+def _record_initial_labels(experiment: Experiment, folder: Path) -> None:
+    if "labels" not in _events(folder, 0):
+        rows = np.flatnonzero(experiment.initial_labels >= 0)
+        journal.append(journal_path(folder), _labels_event(experiment, 0, rows, experiment.initial_labels[rows]))
+
+
+def _labels_event(experiment: Experiment, number: int, rows: np.ndarray, labels: np.ndarray) -> Event:
+    ids = experiment.pool_ids[rows].tolist()
+    return {"event": "labels", "round": number, "ids": ids, "labels": labels.tolist()}
+
+
+def _asked_and_answered(experiment: Experiment, folder: Path, number: int, query: Query, info: AskInfo) -> np.ndarray:
+    """Journal a query and its answers; where the journal holds them already, check the one and take the other."""
+    recorded = _events(folder, number)
+    rows = asked_rows(query)
+    if "asked" not in recorded:
+        journal.append(journal_path(folder), _asked_event(experiment, number, rows, info))
+    elif recorded["asked"]["indices"] != rows.tolist():
+        raise StoreError(
+            f"{folder}: round {number} would now ask other samples than the {len(recorded['asked']['indices'])} that"
+            " the journal holds. Versions, devices or data have changed since: go on with those of environment.json, or"
+            " start over in another --workdir."
+        )
+    if "labels" in recorded:
+        return np.array(recorded["labels"]["labels"], dtype=np.int32)
+    labels = experiment.oracle.answer(rows)
+    journal.append(journal_path(folder), _labels_event(experiment, number, rows, labels))
+    return labels
+
+
+def _asked_event(experiment: Experiment, number: int, rows: np.ndarray, info: AskInfo) -> Event:
+    reasons = experiment.strategy.reasons
+    scores = np.asarray(info.acquisition.score)[: len(rows)].tolist()
+    return {
+        "event": "asked",
+        "round": number,
+        "ids": experiment.pool_ids[rows].tolist(),
+        "indices": rows.tolist(),
+        "score": [score if math.isfinite(score) else None for score in scores],
+        "reason": [reasons[index] for index in np.asarray(info.acquisition.reason)[: len(rows)].tolist()],
+        "switched_at": None,
+    }
+
+
+def _commit(folder: Path, state: ExperimentState, record: RoundRecord, info: AskInfo | None) -> None:
+    """Make a round durable: first its checkpoint, then its journal line; without the line the checkpoint is void."""
+    number = int(state.pool.round)
+    with signals.deferred():
+        sha256 = checkpoints.save(folder / "checkpoints", number, state)
+        journal.append(
+            journal_path(folder),
+            {
+                "event": "round",
+                "round": number,
+                "metrics": [list(row) for row in record.metrics],
+                "best_epoch": record.best_epoch,
+                "seconds": {
+                    "train": record.seconds_train,
+                    "embed": None if info is None else info.seconds_embed,
+                    "acquire": None if info is None else info.seconds_acquire,
+                },
+                "checkpoint": f"checkpoints/{number}",
+                "sha256": sha256,
+            },
+        )

@@ -1,0 +1,113 @@
+"""Running a study: every arm with every seed, one run folder, nothing lost when it is stopped."""
+
+import functools
+import tomllib
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from jaxal.config.reading import config_text, experiment_config, recheck_study
+from jaxal.config.study import ArmConfig, StudyConfig
+from jaxal.data.dataset import Dataset, load_source, make_dataset
+from jaxal.experiment import make_experiment
+from jaxal.report.learning_curve_figure import draw_learning_curves
+from jaxal.store import lock, run_folder, signals
+from jaxal.study import results
+from jaxal.study.environment import describe_environment
+from jaxal.study.plan import ArmPlan, StudyPlan, plan_study
+from jaxal.study.rounds import recorded_rounds, run_rounds
+
+__all__ = ["StudyListener", "StudyResult", "prepare_study", "run_study"]
+
+
+class StudyResult(NamedTuple):
+    """What a study came to."""
+
+    table: list[dict[str, Any]]  # the rows of results.csv, typed; None = not defined
+    workdir: Path
+
+
+class StudyListener(NamedTuple):
+    """Functions that are told how a study goes on; by default they do nothing."""
+
+    on_plan: Callable[[StudyPlan, int], None] = lambda plan, remaining_steps: None
+    on_steps: Callable[[int], None] = lambda num_steps: None  # optimization steps just done
+    on_round: Callable[[str, int, int, int], None] = lambda arm, seed, number, num_rounds: None
+    on_note: Callable[[str], None] = lambda text: None
+
+
+def prepare_study(study: StudyConfig) -> StudyPlan:
+    """Open the data and count what the study would do; nothing is written.
+
+    Raises:
+        ConfigError, DataError: as `run_study`.
+    """
+    study = recheck_study(study)
+    return plan_study(study, make_dataset(load_source(study.data), study.data, study.seeds[0]))
+
+
+def run_study(
+    config: StudyConfig, workdir: str | Path | None = None, listener: StudyListener | None = None
+) -> StudyResult:
+    """Run a study to its end, or go on where it was stopped.
+
+    Args:
+        config: of the study.
+        workdir: the run folder; runs/NAME where absent. If it holds this study already, finished rounds are kept, and
+            a finished study changes nothing.
+        listener: told of progress.
+
+    Raises:
+        ConfigError: the config contradicts itself.
+        DataError: the data is missing or does not fit the config.
+        StoreError: the folder is held by another process, belongs to another config or other data, or is damaged.
+    """
+    study = recheck_study(config)
+    listener = listener or StudyListener()
+    workdir = Path(workdir) if workdir is not None else Path("runs") / study.name
+    source = load_source(study.data)
+    text = config_text(study)
+    with signals.handled(), lock.hold(workdir):
+        run_folder.open_run(workdir, text, tomllib.loads(text), describe_environment(source))
+        dataset_of = functools.lru_cache(maxsize=1)(functools.partial(make_dataset, source, study.data))
+        plan = plan_study(study, dataset_of(study.seeds[0]))
+        listener.on_plan(plan, _remaining_steps(study, plan, workdir))
+        for arm, arm_plan in zip(study.arms, plan.arms, strict=True):
+            for seed in study.seeds:
+                _run_arm(study, arm, arm_plan, seed, dataset_of, workdir, listener)
+        rows = results.write_results(study, workdir)
+        full_arms = frozenset(arm.name for arm in study.arms if arm.kind == "full")
+        draw_learning_curves(rows, workdir, full_arms=full_arms)
+    return StudyResult(rows, workdir)
+
+
+def _run_arm(
+    study: StudyConfig,
+    arm: ArmConfig,
+    arm_plan: ArmPlan,
+    seed: int,
+    dataset_of: Callable[[int], Dataset],
+    workdir: Path,
+    listener: StudyListener,
+) -> None:
+    folder = results.run_folder(workdir, arm.name, seed)
+    num_rounds = len(arm_plan.num_labeled) - 1
+    if len(recorded_rounds(folder)) == num_rounds + 1:
+        return
+    experiment = make_experiment(experiment_config(study, arm, seed), dataset_of(seed))
+
+    def on_round(number: int) -> None:
+        results.write_results(study, workdir)
+        listener.on_round(arm.name, seed, number, num_rounds)
+
+    run_rounds(experiment, folder, listener.on_steps, on_round, listener.on_note)
+
+
+def _remaining_steps(study: StudyConfig, plan: StudyPlan, workdir: Path) -> int:
+    """Count the optimization steps of all rounds that no journal holds yet."""
+    total = 0
+    for arm in plan.arms:
+        for seed in study.seeds:
+            finished = recorded_rounds(results.run_folder(workdir, arm.name, seed))
+            total += sum(steps * arm.num_epochs for number, steps in enumerate(arm.steps) if number not in finished)
+    return total

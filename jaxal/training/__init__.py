@@ -1,0 +1,1 @@
+"""How a model learns from the labeled set, and how it reads images."""

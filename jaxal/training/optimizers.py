@@ -1,0 +1,28 @@
+"""Optimizers as directions of descent; the step size comes from the schedule, at every step."""
+
+import functools
+
+import jax.numpy as jnp
+import optax
+
+from jaxal.config.training import AdamConfig, AdamWConfig
+from jaxal.typing import Array, Float
+
+__all__ = ["cosine_learning_rate", "descent_direction"]
+
+
+@functools.cache
+def descent_direction(config: AdamConfig | AdamWConfig) -> optax.GradientTransformation:
+    """Make the optimizer without its learning rate, which depends on how many steps a round's labels make.
+
+    An optax schedule would fix that number when the step is compiled; kept apart, one compilation serves all rounds.
+    """
+    adam = optax.scale_by_adam(b1=config.beta1, b2=config.beta2)
+    if isinstance(config, AdamWConfig):
+        return optax.chain(adam, optax.add_decayed_weights(config.weight_decay))
+    return adam
+
+
+def cosine_learning_rate(progress: Float[Array, ""], start: float, end: float) -> Float[Array, ""]:
+    """Anneal from start (progress 0) to end (progress 1) along half a cosine."""
+    return end + (start - end) * 0.5 * (1 + jnp.cos(jnp.pi * progress))

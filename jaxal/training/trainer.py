@@ -1,0 +1,109 @@
+"""Fitting a model to the labeled set, and keeping the variables that validate best."""
+
+import functools
+from collections.abc import Callable
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+
+from jaxal.config.training import TrainingConfig
+from jaxal.evaluation.metrics import Metrics, evaluate, is_better, selection_score
+from jaxal.models.model import Model, Variables
+from jaxal.training.batches import epoch_batches, steps_per_epoch
+from jaxal.training.inference import apply_images
+from jaxal.training.steps import new_fit, run_epoch
+from jaxal.typing import Array, Int32, PRNGKey, UInt8
+
+__all__ = ["EvaluationSet", "FitResult", "evaluate_model", "fit"]
+
+
+class EvaluationSet(NamedTuple):
+    """Images with known labels that are scored, never trained on."""
+
+    images: UInt8[Array, "n H W ch"]
+    labels: Int32[Array, " n"]
+
+
+class FitResult(NamedTuple):
+    """A fitted model."""
+
+    variables: Variables
+    best_epoch: int  # epoch whose variables were kept, from 1; 0 = the initial ones (nothing labeled)
+
+
+class _Best(NamedTuple):
+    variables: Variables
+    score: tuple[Array, Array]
+    epoch: Array
+
+
+def evaluate_model(
+    model: Model, config: TrainingConfig, variables: Variables, evaluation_set: EvaluationSet, positive_class: int
+) -> Metrics:
+    """Score a model on a set."""
+    logits = apply_images(model, variables, evaluation_set.images, config.inference_batch_size)
+    is_counted = jnp.ones(evaluation_set.labels.shape, bool)
+    return evaluate(logits, evaluation_set.labels, is_counted, positive_class=positive_class)
+
+
+def fit(
+    model: Model,
+    config: TrainingConfig,
+    key: PRNGKey,
+    images: UInt8[Array, "N H W ch"],
+    labels: Int32[Array, " N"],
+    validation: EvaluationSet,
+    *,
+    positive_class: int,
+    max_labeled: int,
+    on_steps: Callable[[int], None] = lambda num_steps: None,
+) -> FitResult:
+    """Fit a freshly initialized model to the labeled rows, and keep the variables of the best validation AUROC.
+
+    Equal AUROCs are decided by the smaller validation loss, then by the earlier epoch; where AUROC is not defined
+    (a class missing from validation) the loss alone decides.
+
+    Args:
+        model: the network.
+        config: of training.
+        key: of this fit: initialization, shuffling and the network's own noise.
+        images: the pool's.
+        labels: class of each row, negative where there is none. With no label at all nothing is fitted.
+        validation: scored every config.validate_every epochs, and after the last one.
+        positive_class: the class whose AUROC counts where there are two.
+        max_labeled: the largest labeled set of the run; fixes the shapes.
+        on_steps: called as each epoch ends, with the number of optimization steps it took.
+
+    Returns:
+        The kept variables and their epoch.
+    """
+    init_key, shuffle_key, noise_key = jax.random.split(key, 3)
+    variables = model.init(init_key)
+    num_labeled = int(jnp.sum(labels >= 0))
+    if num_labeled == 0:
+        return FitResult(variables, 0)
+    num_steps = steps_per_epoch(num_labeled, config.batch_size)
+    max_steps = steps_per_epoch(max_labeled, config.batch_size)
+    total_steps = jnp.asarray(num_steps * config.num_epochs, jnp.float32)
+    # Copies and separate arrays, because both the fit's and the best's buffers are donated as they are renewed.
+    worst = (jnp.full((), -jnp.inf, jnp.float32), jnp.full((), -jnp.inf, jnp.float32))
+    best = _Best(jax.tree.map(jnp.copy, variables), worst, jnp.asarray(0, jnp.int32))
+    state = new_fit(config, variables)
+    for epoch in range(1, config.num_epochs + 1):
+        epoch_key = jax.random.fold_in(shuffle_key, epoch)
+        batches = epoch_batches(epoch_key, labels, num_steps=max_steps, batch_size=config.batch_size)
+        state = run_epoch(model, config, state, noise_key, images, labels, batches, num_steps, total_steps)
+        if epoch % config.validate_every == 0 or epoch == config.num_epochs:
+            metrics = evaluate_model(model, config, state.variables, validation, positive_class)
+            best = _keep_better(best, state.variables, selection_score(metrics), jnp.asarray(epoch, jnp.int32))
+        on_steps(num_steps)
+    return FitResult(best.variables, int(best.epoch))
+
+
+@functools.partial(jax.jit, donate_argnames="best")
+def _keep_better(best: _Best, variables: Variables, score: tuple[Array, Array], epoch: Array) -> _Best:
+    # The first validation is always kept, or a loss that is never finite would leave the untrained variables.
+    candidate = _Best(variables, score, epoch)
+    better = is_better(score, best.score) | (best.epoch == 0)
+    return jax.tree.map(lambda new, old: jnp.where(better, new, old), candidate, best)

@@ -1,0 +1,13 @@
+"""Types are checked while tracing, ranks never promote silently, and warnings are errors."""
+
+import os
+
+os.environ.setdefault("JAX_PLATFORMS", "cpu")
+
+from jaxtyping import install_import_hook  # noqa: E402
+
+install_import_hook("jaxal", "beartype.beartype")
+
+import jax  # noqa: E402
+
+jax.config.update("jax_numpy_rank_promotion", "raise")
