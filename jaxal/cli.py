@@ -8,7 +8,7 @@ from typing import Annotated, NoReturn
 
 import tyro
 
-from jaxal.errors import ConfigError, JaxalError
+from jaxal.errors import JaxalError
 
 __all__ = ["entry", "main"]
 
@@ -47,20 +47,17 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """
     words = list(sys.argv[1:] if arguments is None else arguments)
     try:
-        command, rest = tyro.cli(
+        words, overrides = _own_flags(words)
+        command = tyro.cli(
             COMMANDS,
             prog="jaxal",
             description="Deep active learning for class-imbalanced images.",
             args=words or ["--help"],
-            return_unknown_args=True,
-            use_underscores=False,
             config=(tyro.conf.OmitSubcommandPrefixes,),
         )
-        if isinstance(command, Run):
-            return _run(command, rest)
-        if rest:
-            raise ConfigError(f"{rest[0]}: not understood; jaxal strategies takes no arguments")
-        return _strategies()
+        return _run(command, overrides) if isinstance(command, Run) else _strategies()
+    except SystemExit as stop:  # tyro has said what is wrong, or printed the help
+        return int(stop.code or 0)
     except JaxalError as error:
         print(f"jaxal: {error}", file=sys.stderr)
         return error.exit_code
@@ -77,11 +74,19 @@ def entry() -> NoReturn:
     sys.exit(main())
 
 
-def _run(command: Run, rest: list[str]) -> int:
-    from jaxal.config.document import split_overrides
+def _own_flags(words: list[str]) -> tuple[list[str], list[tuple[str, str]]]:
+    """Part the command's own flags from those that set a value of the config, which only `run` takes."""
+    if words[:1] != ["run"]:
+        return words, []
+    from jaxal.config.document import take_overrides
+
+    return take_overrides(words, {*(field.name for field in dataclasses.fields(Run)), "no_dry_run", "help"})
+
+
+def _run(command: Run, overrides: list[tuple[str, str]]) -> int:
     from jaxal.config.reading import load_study
 
-    study = load_study(command.config, split_overrides(rest))
+    study = load_study(command.config, overrides)
 
     from jaxal import console
     from jaxal.store.signals import Terminated
@@ -90,9 +95,9 @@ def _run(command: Run, rest: list[str]) -> int:
     if command.dry_run:
         console.print_plan(study, prepare_study(study))
         return 0
-    warnings.showwarning = lambda message, *_, **__: print(f"jaxal: {message}", file=sys.stderr)
     try:
-        with console.progress() as listener:
+        with warnings.catch_warnings(), console.progress() as listener:
+            warnings.showwarning = lambda message, *_, **__: print(f"jaxal: {message}", file=sys.stderr)
             result = run_study(study, command.workdir, listener)
     except Terminated:
         print("jaxal: terminated. The same command goes on where it was.", file=sys.stderr)

@@ -2,13 +2,13 @@
 
 import copy
 import tomllib
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from pathlib import Path
 from typing import Any
 
 from jaxal.errors import ConfigError
 
-__all__ = ["expand", "read_document", "set_value", "split_overrides"]
+__all__ = ["expand", "read_document", "set_value", "take_overrides"]
 
 Document = dict[str, Any]
 
@@ -30,25 +30,32 @@ def read_document(path: str | Path) -> Document:
         raise ConfigError(f"{path}: not a TOML file: {error}") from error
 
 
-def split_overrides(arguments: Iterable[str]) -> list[tuple[str, str]]:
-    """Pair command-line overrides: `--a.b VALUE` or `--a.b=VALUE`, dashes and underscores alike.
+def take_overrides(arguments: Iterable[str], known: Collection[str]) -> tuple[list[str], list[tuple[str, str]]]:
+    """Take the config's own flags out of a command line: `--a.b VALUE` or `--a.b=VALUE`, wherever they stand.
+
+    Args:
+        arguments: words of the command line.
+        known: names of the command's flags, without dashes; those and what is no flag stay.
+
+    Returns:
+        (the words that stay, pairs of dotted path and value); dashes in a path mean underscores.
 
     Raises:
-        ConfigError: a word that is no flag, or a flag without a value.
+        ConfigError: a flag without a value.
     """
-    words = list(arguments)
-    pairs = []
+    words, kept, pairs = list(arguments), [], []
     while words:
-        flag = words.pop(0)
-        if not flag.startswith("--") or len(flag) == 2:
-            raise ConfigError(f"{flag}: expected --PATH VALUE, such as --training.num_epochs 10")
-        path, has_value, value = flag[2:].partition("=")
+        word = words.pop(0)
+        path, has_value, value = word.removeprefix("--").partition("=")
+        if not word.startswith("--") or path.replace("-", "_") in known:
+            kept.append(word)
+            continue
         if not has_value:
-            if not words:
+            if not words or words[0].startswith("--"):
                 raise ConfigError(f"--{path}: a value is missing behind it")
             value = words.pop(0)
         pairs.append((path.replace("-", "_"), value))
-    return pairs
+    return kept, pairs
 
 
 def _parse_value(text: str) -> Any:

@@ -20,7 +20,7 @@ import numpy as np
 import orbax.checkpoint as ocp
 
 from jaxal.errors import InputError, StoreError
-from jaxal.store.files import make_folder, sha256_of, sync_folder, write_atomic
+from jaxal.store.files import make_folder, sync_folder, write_atomic
 from jaxal.store.hashes import damages, hash_and_sync
 
 _MANIFEST = ".sha256.json"
@@ -63,10 +63,10 @@ def save(folder: Path, step: int, tree, *, keep: int = 2) -> str:
         # Orbax refuses an empty tree; no leaf of a tree without leaves can be called "".
         with _quiet():
             _orbax().save(folder / str(step), args=ocp.args.PyTreeSave(arrays or {"": np.zeros(1, np.uint8)}))
-        manifest = {"files": hash_and_sync(folder / str(step)), "leaves": specs}
+        digest = _digest(specs, arrays)
+        manifest = {"files": hash_and_sync(folder / str(step)), "leaves": specs, "content": digest}
         sync_folder(folder)
-        text = json.dumps(manifest, indent=1, sort_keys=True) + "\n"
-        write_atomic(_manifest_of(folder, step), text)
+        write_atomic(_manifest_of(folder, step), _manifest_text(manifest))
         kept = [other for other in steps(folder) if other <= step][-keep:]
         for other in set(steps(folder)) - set(kept):
             _remove(folder, other)
@@ -79,7 +79,7 @@ def save(folder: Path, step: int, tree, *, keep: int = 2) -> str:
             f"cannot save checkpoint {step} in {folder}: {error}. Earlier checkpoints are kept. Free space or correct "
             "the permissions, then run the same command again."
         ) from error
-    return hashlib.sha256(text.encode()).hexdigest()
+    return digest
 
 
 def restore(folder: Path, step: int, template, *, sha256: str | None):
@@ -118,6 +118,8 @@ def restore(folder: Path, step: int, template, *, sha256: str | None):
         for path, leaf in leaves.items()
     }
     _refuse_misfit(folder, step, {path: _spec(path, leaf) for path, leaf in restored.items()}, specs)
+    if _digest(specs, {path: arrays[path] for path in names}) != manifest["content"]:
+        raise _damaged(folder, step, ["the restored values are not those that were saved"])
     return treedef.unflatten([restored[path] for path in leaves])
 
 
@@ -155,6 +157,12 @@ def _manifest_of(folder: Path, step: int) -> Path:
     return folder / f"{step}{_MANIFEST}"
 
 
+def _manifest_text(manifest: dict) -> str:
+    """Returns a manifest as it is written: canonical JSON with its own hash as the seal, so that no byte can change."""
+    seal = hashlib.sha256(json.dumps(manifest, sort_keys=True).encode()).hexdigest()
+    return json.dumps({**manifest, "seal": seal}, indent=1, sort_keys=True) + "\n"
+
+
 def _is_step(path: Path) -> bool:
     return path.name.isdecimal() and path.name == str(int(path.name)) and path.is_dir()
 
@@ -183,6 +191,16 @@ def _spec(path: str, leaf) -> str:
     return f"{np.dtype(dtype).name}[{','.join(map(str, leaf.shape))}]"
 
 
+def _digest(specs: dict[str, str], arrays: dict[str, np.ndarray]) -> str:
+    """Returns the SHA-256 of leaves: each path and spec, then the values of what has any, in the order of the paths."""
+    digest = hashlib.sha256()
+    for path in sorted(specs):
+        digest.update(json.dumps([path, specs[path]]).encode())
+        if path in arrays:
+            digest.update(np.ascontiguousarray(arrays[path]).tobytes())
+    return digest.hexdigest()
+
+
 def _like(template, value: np.ndarray):
     """Returns value as the kind of array that the template is."""
     if isinstance(template, np.generic):
@@ -202,12 +220,16 @@ def _verified_manifest(folder: Path, step: int, sha256: str | None) -> dict:
             "Use one of those, or start again in another folder."
         )
     try:
-        if sha256 is not None and sha256_of(path) != sha256:
-            raise _damaged(folder, step, [f"{path.name} is not the manifest that was recorded ({sha256[:12]}…)"])
-        manifest = json.loads(path.read_bytes())
-        files, specs = manifest["files"], manifest["leaves"]
-        if not all(isinstance(text, str) for text in [*files.values(), *specs.values()]):
+        text = path.read_bytes().decode()
+        manifest = json.loads(text)
+        seal = manifest.pop("seal")
+        if text != _manifest_text(manifest):
+            raise _damaged(folder, step, [f"{path.name} was changed (its seal {str(seal)[:12]}… does not fit)"])
+        files, specs, content = manifest["files"], manifest["leaves"], manifest["content"]
+        if not all(isinstance(text, str) for text in [*files.values(), *specs.values(), content]):
             raise ValueError("a hash or a dtype is not text")
+        if sha256 is not None and content != sha256:
+            raise _damaged(folder, step, [f"{path.name} is not of the tree that was recorded ({sha256[:12]}…)"])
     except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise _damaged(folder, step, [f"{path.name} cannot be read ({error!r})"]) from error
     found = damages(folder / str(step), files)

@@ -1,9 +1,9 @@
-"""Polite stops: SIGTERM becomes an exception, and both it and Ctrl-C wait while something must not be torn."""
+"""Polite stops: SIGTERM and Ctrl-C become exceptions that are never lost, and wait while something must not be torn."""
 
 import contextlib
 import signal
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 _STOPS = (signal.SIGINT, signal.SIGTERM)
 
@@ -13,24 +13,43 @@ class Terminated(BaseException):
 
 
 @contextlib.contextmanager
-def handled() -> Iterator[None]:
-    """Makes SIGTERM raise `Terminated` in the main thread during the block; SIGINT stays KeyboardInterrupt.
+def handled() -> Iterator[Callable[[], None]]:
+    """Makes SIGTERM raise `Terminated` and SIGINT KeyboardInterrupt during the block, and loses neither.
 
-    The handler from before is put back afterwards. Outside the main thread nothing happens, since only the main
-    thread may set handlers; nor does anything if the handler in force was not set by Python.
+    An exception that a handler raises is lost where Python cannot pass it on: in a garbage-collection callback (jax has
+    one) or a finalizer. So the handler also notes the signal, and the block polls the function that it is given.
+
+    The handlers from before are put back afterwards. Outside the main thread nothing happens, since only the main
+    thread may set handlers; nor to a signal that is ignored or whose handler was not set by Python.
+
+    Yields:
+      A function that raises the exception of a signal that has arrived, and does nothing before; cheap.
 
     Raises:
-      Terminated: SIGTERM arrived.
+      KeyboardInterrupt, Terminated: the signal arrived; at the end of the block at the latest.
     """
-    old = signal.getsignal(signal.SIGTERM)
-    if not _is_main_thread() or old is None:
-        yield
+    arrived: list[int] = []
+
+    def stop(number: int, frame: object) -> None:
+        arrived.append(number)
+        raise_if_stopped()
+
+    def raise_if_stopped() -> None:
+        if arrived:
+            raise Terminated if arrived[0] == signal.SIGTERM else KeyboardInterrupt
+
+    if not _is_main_thread():
+        yield raise_if_stopped
         return
+    old = {number: signal.getsignal(number) for number in _STOPS}
+    old = {number: handler for number, handler in old.items() if handler not in (None, signal.SIG_IGN)}
     try:
-        signal.signal(signal.SIGTERM, _terminate)
-        yield
+        for number in old:
+            signal.signal(number, stop)
+        yield raise_if_stopped
+        raise_if_stopped()
     finally:
-        signal.signal(signal.SIGTERM, old)
+        _put_back(list(old.items()))
 
 
 @contextlib.contextmanager
@@ -71,10 +90,6 @@ def _put_back(handlers: list) -> None:
             signal.signal(*handlers[0])
         finally:
             _put_back(handlers[1:])
-
-
-def _terminate(number: int, frame: object) -> None:
-    raise Terminated
 
 
 def _is_main_thread() -> bool:

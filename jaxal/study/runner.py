@@ -67,7 +67,8 @@ def run_study(
     workdir = Path(workdir) if workdir is not None else Path("runs") / study.name
     source = load_source(study.data)
     text = config_text(study)
-    with signals.handled(), lock.hold(workdir):
+    with signals.handled() as raise_if_stopped, lock.hold(workdir):
+        listener = _polling(listener, raise_if_stopped)
         run_folder.open_run(workdir, text, tomllib.loads(text), describe_environment(source))
         dataset_of = functools.lru_cache(maxsize=1)(functools.partial(make_dataset, source, study.data))
         plan = plan_study(study, dataset_of(study.seeds[0]))
@@ -79,6 +80,16 @@ def run_study(
         full_arms = frozenset(arm.name for arm in study.arms if arm.kind == "full")
         draw_learning_curves(rows, workdir, full_arms=full_arms)
     return StudyResult(rows, workdir)
+
+
+def _polling(listener: StudyListener, raise_if_stopped: Callable[[], None]) -> StudyListener:
+    """Let every epoch and every round notice a stop whose exception was lost."""
+
+    def on_steps(num_steps: int) -> None:
+        raise_if_stopped()
+        listener.on_steps(num_steps)
+
+    return listener._replace(on_steps=on_steps)
 
 
 def _run_arm(

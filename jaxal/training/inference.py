@@ -43,5 +43,5 @@ def _in_batches(forward: Callable, variables: Variables, images: Array, batch_si
 
 
 @functools.partial(jax.jit, static_argnames=("forward", "size"))
-def _forward_batch(forward: Callable, size: int, variables: Variables, images: Array, start: int) -> Array:
+def _forward_batch(forward: Callable, size: int, variables: Variables, images: Array, start: int | Array) -> Array:
     return forward(variables, jax.lax.dynamic_slice_in_dim(images, start, size))

@@ -104,3 +104,23 @@ def test_other_threads_change_nothing():
     thread.start()
     thread.join()
     assert seen == [True]
+
+
+@pytest.mark.parametrize(("number", "expected"), [(signal.SIGTERM, Terminated), (signal.SIGINT, KeyboardInterrupt)])
+@pytest.mark.parametrize("polls", [True, False])
+def test_a_signal_that_python_swallowed_is_raised_again(number, expected, polls):
+    done = []
+
+    def work():
+        with handled() as raise_if_stopped:
+            raise_if_stopped()
+            with contextlib.suppress(BaseException):  # as a garbage-collection callback or a finalizer does
+                signal.raise_signal(number)
+            done.append("swallowed")
+            if polls:
+                raise_if_stopped()
+                done.append("polled")
+
+    with pytest.raises(expected):
+        work()
+    assert done == ["swallowed"]

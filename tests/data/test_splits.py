@@ -1,0 +1,80 @@
+"""The split: stratified, disjoint, complete, a function of the seed, and of sizes that no seed moves."""
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from jaxal.config.data import SplitConfig
+from jaxal.data.splits import choose_per_class, draw_priorities, round_half_up, stratified_split
+
+LABELS = np.repeat([0, 1, 2], [70, 20, 11]).astype(np.int32)
+CONFIG = SplitConfig(validation_fraction=0.2, test_fraction=0.1)
+
+
+@pytest.mark.parametrize(("value", "rounded"), [(0.4, 0), (0.5, 1), (1.5, 2), (2.5, 3), (2.4999, 2), (7.0, 7)])
+def test_halves_are_rounded_up(value, rounded):
+    assert round_half_up(value) == rounded
+
+
+def test_priorities_are_a_permutation_for_each_seed_and_purpose():
+    ranks = draw_priorities(50, 3, "split")
+    assert sorted(ranks) == list(range(50))
+    assert np.array_equal(ranks, draw_priorities(50, 3, "split"))
+    assert not np.array_equal(ranks, draw_priorities(50, 4, "split"))
+    assert not np.array_equal(ranks, draw_priorities(50, 3, "initial"))
+
+
+def test_the_lowest_priorities_of_each_class_are_chosen():
+    labels = np.array([1, 0, 1, 0, 1], np.int32)
+    chosen = choose_per_class(labels, np.array([1, 2]), np.array([0, 4, 3, 1, 2]))
+    assert chosen.tolist() == [0, 3, 4]
+    assert choose_per_class(labels, np.array([0, 9]), np.arange(5)).tolist() == [0, 2, 4]
+
+
+def test_split_is_disjoint_complete_and_ascending():
+    split = stratified_split(LABELS, 3, CONFIG, 5)
+    assert sorted(np.concatenate(split)) == list(range(len(LABELS)))
+    assert all(np.all(np.diff(part) > 0) for part in split)
+
+
+def test_each_part_holds_each_class_by_its_share():
+    split = stratified_split(LABELS, 3, CONFIG, 5)
+    assert np.bincount(LABELS[split.test]).tolist() == [7, 2, 1]
+    assert np.bincount(LABELS[split.validation]).tolist() == [14, 4, 2]
+    assert np.bincount(LABELS[split.pool]).tolist() == [49, 14, 8]
+
+
+def test_split_is_the_seed_s():
+    split, again, other = (stratified_split(LABELS, 3, CONFIG, seed) for seed in (5, 5, 6))
+    for name in split._fields:
+        assert np.array_equal(getattr(split, name), getattr(again, name))
+        assert not np.array_equal(getattr(split, name), getattr(other, name))
+
+
+def test_the_test_part_does_not_hang_on_the_validation_fraction():
+    wider = SplitConfig(validation_fraction=0.4, test_fraction=0.1)
+    assert np.array_equal(stratified_split(LABELS, 3, CONFIG, 5).test, stratified_split(LABELS, 3, wider, 5).test)
+
+
+def test_a_class_of_one_and_an_empty_class_are_split_without_loss():
+    labels = np.array([0] * 10 + [2], np.int32)
+    split = stratified_split(labels, 3, SplitConfig(validation_fraction=0.5, test_fraction=0.4), 0)
+    assert sorted(np.concatenate(split)) == list(range(11))
+    assert [len(part) for part in split] == [1, 6, 4]
+
+
+fractions = st.floats(0.01, 0.49)
+
+
+@given(st.lists(st.integers(0, 3), max_size=60), fractions, fractions, st.integers(0, 2**31 - 1))
+def test_every_split_is_a_partition_with_sizes_that_no_seed_moves(labels, validation, test, seed):
+    labels = np.array(labels, np.int32)
+    config = SplitConfig(validation_fraction=validation, test_fraction=test)
+    split, other = stratified_split(labels, 4, config, seed), stratified_split(labels, 4, config, seed ^ 1)
+    assert sorted(np.concatenate(split)) == list(range(len(labels)))
+    for part, other_part, fraction in zip(split, other, (None, validation, test), strict=True):
+        counts = np.bincount(labels[part], minlength=4)
+        assert counts.tolist() == np.bincount(labels[other_part], minlength=4).tolist()
+        if fraction is not None:
+            assert np.all(np.abs(counts - fraction * np.bincount(labels, minlength=4)) <= 1)
