@@ -11,18 +11,18 @@ __all__ = ["DataConfig", "DigitsConfig", "RatioImbalanceConfig", "SplitConfig"]
 Fraction = Annotated[float, Meta(gt=0, lt=1)]
 
 
-class DigitsConfig(ConfigStruct, tag_field="kind", tag="digits"):
+class DigitsConfig(ConfigStruct, frozen=True, tag_field="kind", tag="digits"):
     """The 1,797 gray 8×8 digits that scikit-learn ships."""
 
 
-class SplitConfig(ConfigStruct):
+class SplitConfig(ConfigStruct, frozen=True):
     """A random split, stratified by class; what is neither validation nor test is the pool."""
 
     validation_fraction: Fraction = 0.1
     test_fraction: Fraction = 0.1
 
 
-class RatioImbalanceConfig(ConfigStruct, tag_field="kind", tag="ratio"):
+class RatioImbalanceConfig(ConfigStruct, frozen=True, tag_field="kind", tag="ratio"):
     """Keep every other sample, and of the minority class one for each `ratio` of them.
 
     Fields:
@@ -34,7 +34,7 @@ class RatioImbalanceConfig(ConfigStruct, tag_field="kind", tag="ratio"):
     parts: Literal["pool", "pool_and_validation"] = "pool_and_validation"
 
 
-class DataConfig(ConfigStruct):
+class DataConfig(ConfigStruct, frozen=True):
     """The data of a study.
 
     Fields:

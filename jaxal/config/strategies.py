@@ -23,19 +23,19 @@ __all__ = [
 Share = Annotated[float, Meta(gt=0, le=1)]
 
 
-class RandomConfig(ConfigStruct, tag_field="kind", tag="random"):
+class RandomConfig(ConfigStruct, frozen=True, tag_field="kind", tag="random"):
     """Uniform choice without replacement."""
 
 
-class EntropyConfig(ConfigStruct, tag_field="kind", tag="entropy"):
+class EntropyConfig(ConfigStruct, frozen=True, tag_field="kind", tag="entropy"):
     """Largest predictive entropy first."""
 
 
-class CoreSetConfig(ConfigStruct, tag_field="kind", tag="core_set"):
+class CoreSetConfig(ConfigStruct, frozen=True, tag_field="kind", tag="core_set"):
     """Greedy k-center over the embeddings, the labeled samples as centers."""
 
 
-class AutoFMConfig(ConfigStruct, tag_field="kind", tag="auto_fm"):
+class AutoFMConfig(ConfigStruct, frozen=True, tag_field="kind", tag="auto_fm"):
     """Automatic feature mixing with a learned per-dimension α.
 
     Fields:
@@ -54,7 +54,7 @@ class AutoFMConfig(ConfigStruct, tag_field="kind", tag="auto_fm"):
     missing_anchor: Literal["skip", "global_mean"] = "skip"
 
 
-class MPPSConfig(ConfigStruct, tag_field="kind", tag="mpps"):
+class MPPSConfig(ConfigStruct, frozen=True, tag_field="kind", tag="mpps"):
     """Minority push-pull sampling.
 
     Fields:
@@ -64,7 +64,7 @@ class MPPSConfig(ConfigStruct, tag_field="kind", tag="mpps"):
     normalize: Literal["none", "l2"] = "none"
 
 
-class CBDALConfig(ConfigStruct, tag_field="kind", tag="cb_dal"):
+class CBDALConfig(ConfigStruct, frozen=True, tag_field="kind", tag="cb_dal"):
     """CB-DAL: Auto-FM takes the first share of the query (rounded up), MPPS the rest from what is left."""
 
     auto_fm: AutoFMConfig = AutoFMConfig()
@@ -72,14 +72,14 @@ class CBDALConfig(ConfigStruct, tag_field="kind", tag="cb_dal"):
     auto_fm_share: Annotated[float, Meta(gt=0, lt=1)] = 0.5
 
 
-class StageConfig(ConfigStruct):
+class StageConfig(ConfigStruct, frozen=True):
     """One stage of a budget split: a strategy and its share of every query."""
 
     strategy: "StrategyConfig"
     share: Share
 
 
-class BudgetSplitConfig(ConfigStruct, tag_field="kind", tag="budget_split"):
+class BudgetSplitConfig(ConfigStruct, frozen=True, tag_field="kind", tag="budget_split"):
     """Stages that share each query: every stage chooses from what the stages before it left; shares sum to 1."""
 
     stages: Annotated[tuple[StageConfig, ...], Meta(min_length=1)]

@@ -15,7 +15,7 @@ Name = Annotated[str, Meta(pattern=r"^[A-Za-z0-9_][A-Za-z0-9._-]*$")]
 Seed = Annotated[int, Meta(ge=0, lt=2**31)]
 
 
-class ScheduleConfig(ConfigStruct):
+class ScheduleConfig(ConfigStruct, frozen=True):
     """How many labels are bought when.
 
     Fields:
@@ -33,7 +33,7 @@ class ScheduleConfig(ConfigStruct):
     labeled_fractions: tuple[Annotated[float, Meta(gt=0, le=1)], ...] | None = None
 
 
-class ArmConfig(ConfigStruct):
+class ArmConfig(ConfigStruct, frozen=True):
     """One arm of a study.
 
     Fields:
@@ -50,7 +50,7 @@ class ArmConfig(ConfigStruct):
     training: TrainingConfig | None = None
 
 
-class StudyConfig(ConfigStruct):
+class StudyConfig(ConfigStruct, frozen=True):
     """A study: every arm with every seed, on the same splits and the same initial labels for the same seed."""
 
     name: Name
@@ -62,7 +62,7 @@ class StudyConfig(ConfigStruct):
     training: TrainingConfig = TrainingConfig()
 
 
-class ExperimentConfig(ConfigStruct):
+class ExperimentConfig(ConfigStruct, frozen=True):
     """One arm with one seed."""
 
     data: DataConfig

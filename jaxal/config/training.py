@@ -11,7 +11,7 @@ __all__ = ["AdamConfig", "AdamWConfig", "OrganCNNConfig", "TrainingConfig"]
 Positive = Annotated[float, Meta(gt=0)]
 
 
-class OrganCNNConfig(ConfigStruct, tag_field="kind", tag="organ_cnn"):
+class OrganCNNConfig(ConfigStruct, frozen=True, tag_field="kind", tag="organ_cnn"):
     """The small convolutional network of the OrganSMNIST study.
 
     Fields:
@@ -21,14 +21,14 @@ class OrganCNNConfig(ConfigStruct, tag_field="kind", tag="organ_cnn"):
     width: Annotated[int, Meta(ge=1)] = 16
 
 
-class AdamConfig(ConfigStruct, tag_field="kind", tag="adam"):
+class AdamConfig(ConfigStruct, frozen=True, tag_field="kind", tag="adam"):
     """Adam."""
 
     beta1: Annotated[float, Meta(ge=0, lt=1)] = 0.9
     beta2: Annotated[float, Meta(ge=0, lt=1)] = 0.999
 
 
-class AdamWConfig(ConfigStruct, tag_field="kind", tag="adamw"):
+class AdamWConfig(ConfigStruct, frozen=True, tag_field="kind", tag="adamw"):
     """Adam with decoupled weight decay."""
 
     beta1: Annotated[float, Meta(ge=0, lt=1)] = 0.9
@@ -36,7 +36,7 @@ class AdamWConfig(ConfigStruct, tag_field="kind", tag="adamw"):
     weight_decay: Annotated[float, Meta(ge=0)] = 1e-4
 
 
-class TrainingConfig(ConfigStruct):
+class TrainingConfig(ConfigStruct, frozen=True):
     """How a model is fitted to the labeled set, from scratch in every round.
 
     Fields:

@@ -36,7 +36,8 @@ def query_sizes(config: ScheduleConfig, num_pool: int, num_initial: int) -> tupl
     if config.labeled_fractions is not None:
         targets = [round_half_up(fraction * num_pool) for fraction in config.labeled_fractions]
     else:
-        targets = [num_initial + config.query_size * (number + 1) for number in range(config.num_rounds or 0)]
+        query_size, num_rounds = config.query_size or 0, config.num_rounds or 0
+        targets = [num_initial + query_size * (number + 1) for number in range(num_rounds)]
     sizes, num_labeled = [], num_initial
     for target in targets:
         sizes.append(max(min(target, num_pool) - num_labeled, 0))

@@ -11,7 +11,7 @@ from jaxal.kernels.feature_mixing import mix_features
 from jaxal.kernels.masking import lowest, picked_values
 from jaxal.kernels.uncertainty import margin, margin_log_odds
 from jaxal.pool import Query, is_selectable
-from jaxal.strategies.strategy import AcquisitionInfo, AcquisitionInputs, Strategy, num_to_pick, stateless
+from jaxal.strategies.strategy import AcquisitionInfo, AcquisitionInputs, Strategy, needed, num_to_pick, stateless
 from jaxal.typing import Array, Bool, Float, PRNGKey
 
 __all__ = ["auto_fm"]
@@ -45,13 +45,14 @@ def auto_fm(config: AutoFMConfig, *, num_classes: int) -> Strategy:
         key: PRNGKey, state: tuple[()], inputs: AcquisitionInputs, query_size: int
     ) -> tuple[Query, tuple[()], AcquisitionInfo]:
         num_rows, width = inputs.embeddings.shape
+        logits, head = needed(inputs.logits, "logits"), needed(inputs.head, "head")
         anchors, is_anchor = anchors_of(config, inputs, num_classes)
         mixing = mix_features(
             key,
             inputs.embeddings,
             inputs.sample_ids,
-            inputs.logits,
-            inputs.head.weight,
+            logits,
+            head.weight,
             anchors,
             is_anchor,
             alpha_init=config.alpha_init,
@@ -63,10 +64,10 @@ def auto_fm(config: AutoFMConfig, *, num_classes: int) -> Strategy:
         is_candidate = jnp.isfinite(mixing.norm)
         score = mixing.norm if config.rank == "mixing_norm" else mixing.loss_change
         ascending = score if config.rank == "mixing_norm" else -score
-        keys = (~is_candidate, jnp.where(is_candidate, ascending, 0), margin_log_odds(inputs.logits))
+        keys = (~is_candidate, jnp.where(is_candidate, ascending, 0), margin_log_odds(logits))
         query = Query(*lowest(keys, is_selectable(inputs.pool), num_to_pick(inputs, query_size), query_size))
         is_filled = query.is_valid & ~is_candidate.at[query.indices].get(mode="fill", fill_value=True)
-        shown = jnp.where(is_candidate, score, margin(inputs.logits))
+        shown = jnp.where(is_candidate, score, margin(logits))
         info = AcquisitionInfo(
             score=picked_values(shown, query.indices, query.is_valid),
             reason=is_filled.astype(jnp.int32),

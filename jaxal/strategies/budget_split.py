@@ -1,6 +1,7 @@
 """Stages that share a query: each chooses from what the stages before it left."""
 
 import functools
+import itertools
 import math
 from fractions import Fraction
 from typing import Any
@@ -26,7 +27,7 @@ def stage_sizes(shares: tuple[float, ...], query_size: int) -> np.ndarray:
     >>> stage_sizes((0.5, 0.5), 3).tolist()
     [[0, 0], [1, 0], [1, 1], [2, 1]]
     """
-    ends = np.cumsum([Fraction(str(share)).limit_denominator(10**6) for share in shares])
+    ends = list(itertools.accumulate(Fraction(str(share)).limit_denominator(10**6) for share in shares))
     ends[-1] = Fraction(1)
     reached = [[0, *(min(math.ceil(size * end), size) for end in ends)] for size in range(query_size + 1)]
     return np.diff(np.array(reached), axis=1).astype(np.int32)

@@ -10,6 +10,7 @@ from jaxal.strategies.strategy import (
     AcquisitionInfo,
     AcquisitionInputs,
     Strategy,
+    needed,
     num_to_pick,
     single_reason,
     stateless,
@@ -26,7 +27,7 @@ def entropy(config: EntropyConfig, *, num_classes: int) -> Strategy:
     def acquire(
         key: PRNGKey, state: tuple[()], inputs: AcquisitionInputs, query_size: int
     ) -> tuple[Query, tuple[()], AcquisitionInfo]:
-        values = uncertainty.entropy(inputs.logits)
+        values = uncertainty.entropy(needed(inputs.logits, "logits"))
         query = Query(*lowest((-values,), is_selectable(inputs.pool), num_to_pick(inputs, query_size), query_size))
         return query, state, single_reason(query, values)
 

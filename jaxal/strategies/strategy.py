@@ -1,15 +1,19 @@
 """What a strategy is, what it may look at, and what it tells of its choice."""
 
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 import jax.numpy as jnp
 
+from jaxal.errors import InputError
 from jaxal.kernels.masking import picked_values
 from jaxal.pool import PoolState, Query, is_selectable
 from jaxal.typing import Array, Float, Int32, LinearHead
 
-__all__ = ["AcquisitionInfo", "AcquisitionInputs", "Strategy", "num_to_pick", "single_reason", "stateless"]
+__all__ = ["AcquisitionInfo", "AcquisitionInputs", "Strategy", "needed", "num_to_pick", "single_reason", "stateless"]
+
+
+T = TypeVar("T")
 
 
 class AcquisitionInputs(NamedTuple):
@@ -43,6 +47,17 @@ class Strategy(NamedTuple):
     # (key, state, inputs, query_size) -> (Query, state, AcquisitionInfo); traceable, query_size static, may be 0.
     # Valid picks number min(query_size, labels_left, unlabeled).
     acquire: Callable[..., tuple[Query, Any, AcquisitionInfo]]
+
+
+def needed(value: T | None, name: str) -> T:
+    """Return an optional input that a strategy needs.
+
+    Raises:
+        InputError: it is not given.
+    """
+    if value is None:
+        raise InputError(f"{name}: needed by this strategy, but not given")
+    return value
 
 
 def stateless(inputs: AcquisitionInputs) -> tuple[()]:

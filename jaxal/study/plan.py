@@ -1,5 +1,6 @@
 """What a study is going to do, counted before it begins."""
 
+import itertools
 from typing import NamedTuple
 
 import numpy as np
@@ -49,9 +50,9 @@ def _counts(labels: np.ndarray, dataset: Dataset) -> list[int]:
 def _plan_arm(study: StudyConfig, arm: ArmConfig, dataset: Dataset) -> ArmPlan:
     config = experiment_config(study, arm, study.seeds[0])
     known, query_sizes = plan_labels(config, dataset)
-    num_labeled = np.cumsum([np.sum(known >= 0), *query_sizes]).tolist()
+    num_labeled = tuple(itertools.accumulate([int(np.sum(known >= 0)), *query_sizes]))
     steps = tuple(steps_per_epoch(size, config.training.batch_size) for size in num_labeled)
-    return ArmPlan(arm.name, tuple(num_labeled), steps, config.training.num_epochs)
+    return ArmPlan(arm.name, num_labeled, steps, config.training.num_epochs)
 
 
 def _notes(study: StudyConfig, dataset: Dataset) -> list[str]:

@@ -132,7 +132,7 @@ def _asked_and_answered(experiment: Experiment, folder: Path, number: int, query
 
 
 def _asked_event(experiment: Experiment, number: int, rows: np.ndarray, info: AskInfo) -> Event:
-    reasons = experiment.strategy.reasons
+    reasons = () if experiment.strategy is None else experiment.strategy.reasons
     scores = np.asarray(info.acquisition.score)[: len(rows)].tolist()
     return {
         "event": "asked",

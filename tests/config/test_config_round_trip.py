@@ -63,10 +63,30 @@ def test_digest_does_not_hang_on_the_order_of_keys():
 
 
 def test_digest_is_that_of_canonical_json_and_never_moves():
-    training = TrainingConfig(num_epochs=3, optimizer=AdamWConfig())
-    assert config_digest(training) == config_digest(TrainingConfig(optimizer=AdamWConfig(), num_epochs=3))
-    written = hashlib.sha256(b'{"beta1":0.5,"kind":"adamw"}').hexdigest()
-    assert config_digest(AdamWConfig(beta1=0.5)) == written
+    written = b'{"beta1":0.5,"beta2":0.25,"kind":"adamw","weight_decay":0.75}'
+    config = AdamWConfig(weight_decay=0.75, beta2=0.25, beta1=0.5)
+    assert config_digest(config) == hashlib.sha256(written).hexdigest()
+    assert config_digest(config) == "2cc72f95a34b4c82119b47b800415af4e2b84a2f85eac71e9d826a37af5defab"
+
+
+@pytest.mark.parametrize(
+    ("path", "value"),
+    [
+        ("training.learning_rate", 1e-3),
+        ("training.batch_size", 32),
+        ("training.optimizer.beta1", 0.9),
+        ("arms.1.strategy.mpps", {"kind": "mpps"}),
+        ("arms.1.strategy.auto_fm_share", 0.5),
+        ("arms.0.kind", "active"),
+        ("data.imbalance.parts", "pool_and_validation"),
+    ],
+)
+def test_a_default_written_out_is_the_same_study_with_the_same_text_and_digest(path, value):
+    # A run folder compares texts: the same study in other words must go on where it was stopped.
+    written_out = parse_study(document_with((path, value)))
+    assert written_out == parse_study(DOCUMENT)
+    assert config_text(written_out) == config_text(parse_study(DOCUMENT))
+    assert config_digest(written_out) == config_digest(parse_study(DOCUMENT))
 
 
 @pytest.mark.parametrize(

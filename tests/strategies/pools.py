@@ -42,15 +42,19 @@ def pool_of(labels):
     )
 
 
-def grid_values(rng, shape, scale=1.0):
-    """Normal float32 values rounded to multiples of 1/64."""
-    return (np.round(64 * scale * rng.normal(size=shape)) / 64).astype(np.float32)
+def make_inputs(seed=0, labels="every class labeled", labels_left=Q, weight_scale=1.0, is_exact=True):
+    """Inputs [N, D] with a head of C classes.
 
-
-def make_inputs(seed=0, labels="every class labeled", labels_left=Q, weight_scale=1.0):
-    """Inputs [N, D] with a head of C classes; a larger weight_scale saturates it, and fewer predictions flip."""
+    A larger weight_scale saturates the softmax. is_exact keeps to multiples of 1/64 (see above), among which a
+    decision may stand exactly on the edge; without it none does.
+    """
     rng = np.random.default_rng(seed)
-    embeddings, weight, bias = grid_values(rng, (N, D)), grid_values(rng, (D, C), weight_scale), grid_values(rng, (C,))
+
+    def draw(shape, scale=1.0):
+        values = scale * rng.normal(size=shape)
+        return (np.round(64 * values) / 64 if is_exact else values).astype(np.float32)
+
+    embeddings, weight, bias = draw((N, D)), draw((D, C), weight_scale), draw((C,))
     return AcquisitionInputs(
         pool=pool_of(LABELS[labels]),
         embeddings=jnp.asarray(embeddings),

@@ -1,6 +1,7 @@
 """The handwritten digits that scikit-learn ships: 1,797 gray images of 8×8, ten classes; nothing to download."""
 
 import hashlib
+from typing import Any
 
 import numpy as np
 
@@ -17,7 +18,7 @@ def read_digits(config: DigitsConfig) -> ImageSource:
     """Read the digits as uint8, 0 … 16 stretched to 0 … 255."""
     from sklearn.datasets import load_digits
 
-    digits = load_digits()
+    digits: Any = load_digits()
     images = np.round(digits.images * (255 / LEVELS)).astype(np.uint8)[..., None]
     labels = digits.target.astype(np.int32)
     ids = np.array([f"digit-{number:04d}" for number in range(len(labels))])

@@ -1,0 +1,187 @@
+"""A fit: what is kept, what it is told, what it compiles."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from sklearn.metrics import log_loss, roc_auc_score
+from small_models import linear_model
+
+from jaxal.config.training import OrganCNNConfig, TrainingConfig
+from jaxal.evaluation.metrics import ClassMetrics, Metrics
+from jaxal.models.organ_cnn import organ_cnn
+from jaxal.training import trainer
+from jaxal.training.trainer import EvaluationSet, evaluate_model, fit
+
+RNG = np.random.default_rng(0)
+CLASSES = np.tile([0, 1, 0], 14)[:40].astype(np.int32)
+# Class 1 is a little brighter, so that there is something to learn and something to get wrong.
+IMAGES = jnp.asarray((RNG.integers(0, 200, (40, 5, 5, 1)) + 25 * CLASSES[:, None, None, None]).astype(np.uint8))
+VALIDATION = EvaluationSet(IMAGES[28:], jnp.asarray(CLASSES[28:]))
+POOL, POOL_LABELS = IMAGES[:28], CLASSES[:28]
+
+CNN = organ_cnn(OrganCNNConfig(width=2), image_shape=(5, 5, 1), num_classes=2, mean=(0.5,), std=(0.25,))
+LINEAR = linear_model(num_pixels=25)
+CONFIG = TrainingConfig(num_epochs=6, batch_size=4, learning_rate=0.05, inference_batch_size=8)
+
+
+def labeled(count: int):
+    labels = np.full(28, -1, np.int32)
+    labels[:count] = POOL_LABELS[:count]
+    return jnp.asarray(labels)
+
+
+def run_fit(model=LINEAR, config=CONFIG, *, count=9, seed=0, **options):
+    key = jax.random.key(seed)
+    options = {"positive_class": 1, "max_labeled": 28} | options
+    return fit(model, config, key, POOL, labeled(count), VALIDATION, **options)
+
+
+def same(one, other) -> bool:
+    return all(jax.tree.leaves(jax.tree.map(np.array_equal, one, other)))
+
+
+@pytest.fixture
+def validated(monkeypatch):
+    """Collect the variables of every validation, as they were then."""
+    collected = []
+
+    def evaluate_and_collect(model, config, variables, evaluation_set, positive_class):
+        collected.append(jax.tree.map(np.array, variables))
+        return evaluate_model(model, config, variables, evaluation_set, positive_class)
+
+    monkeypatch.setattr(trainer, "evaluate_model", evaluate_and_collect)
+    return collected
+
+
+@pytest.mark.parametrize("seed", [0, 1, 2])
+def test_the_variables_of_the_best_validation_are_kept(validated, seed):
+    fitted = run_fit(seed=seed)
+    assert len(validated) == 6
+    truth = np.asarray(VALIDATION.labels)
+    scores = []
+    for variables in validated:
+        logits = np.asarray(LINEAR.apply(variables, VALIDATION.images), np.float64)
+        positive = 1 / (1 + np.exp(logits[:, 0] - logits[:, 1]))
+        scores.append((round(roc_auc_score(truth, logits[:, 1] - logits[:, 0]), 6), -log_loss(truth, positive)))
+    assert fitted.best_epoch == 1 + scores.index(max(scores))
+    assert same(fitted.variables, validated[fitted.best_epoch - 1])
+
+
+def test_the_network_learns_and_what_is_kept_is_one_of_its_epochs(validated):
+    config = TrainingConfig(num_epochs=8, batch_size=4, learning_rate=0.02, inference_batch_size=8)
+    fitted = run_fit(CNN, config, count=28)
+    assert same(fitted.variables, validated[fitted.best_epoch - 1])
+    metrics = evaluate_model(CNN, config, fitted.variables, VALIDATION, 1)
+    untrained = evaluate_model(CNN, config, CNN.init(jax.random.key(0)), VALIDATION, 1)
+    assert float(metrics.auroc) > 0.6
+    assert float(metrics.loss) < float(untrained.loss)
+
+
+NAN, INF = float("nan"), float("inf")
+
+
+@pytest.mark.parametrize(
+    ("scores", "best"),
+    [
+        ([(0.5, 1.0), (0.7, 9.0), (0.6, 0.1)], 2),  # AUROC goes before loss
+        ([(0.7, 1.0), (0.7, 0.5), (0.7, 0.6)], 2),  # a tie goes by loss
+        ([(0.7, 0.5), (0.7, 0.5), (0.7, 0.5)], 1),  # then to the earlier epoch
+        ([(NAN, 0.9), (NAN, 0.3), (NAN, 0.4)], 2),  # AUROC not defined: the loss decides
+        ([(NAN, NAN), (0.5, 3.0), (NAN, NAN)], 2),  # diverged and back
+        ([(0.6, 1.0), (NAN, NAN), (NAN, 0.0)], 1),
+        ([(NAN, NAN), (NAN, NAN), (NAN, NAN)], 1),  # nothing is ever sound: the first, not the untrained
+        ([(0.0, INF), (0.0, 5.0), (0.0, INF)], 2),
+        ([(0.5, NAN), (0.5, 7.0), (0.5, 8.0)], 2),
+    ],
+)
+def test_what_is_best_is_decided_by_auroc_then_loss_then_epoch(monkeypatch, scores, best):
+    script = iter(scores)
+    blank = ClassMetrics(*(jnp.zeros(2) for _ in ClassMetrics._fields))
+
+    def scripted(model, config, variables, evaluation_set, positive_class):
+        auroc, loss = next(script)
+        zero = jnp.zeros(())
+        return Metrics(
+            auroc=jnp.asarray(auroc, jnp.float32),
+            average_precision=zero,
+            balanced_accuracy=zero,
+            accuracy=zero,
+            loss=jnp.asarray(loss, jnp.float32),
+            per_class=blank,
+        )
+
+    def count_up(model, config, state, *_):
+        params = jax.tree.map(lambda leaf: jnp.full_like(leaf, state.step + 1), state.variables.params)
+        return state._replace(variables=state.variables._replace(params=params), step=state.step + 1)
+
+    monkeypatch.setattr(trainer, "evaluate_model", scripted)
+    monkeypatch.setattr(trainer, "run_epoch", count_up)
+    fitted = run_fit(config=TrainingConfig(num_epochs=3))
+    assert fitted.best_epoch == best
+    assert float(fitted.variables.params["bias"][0]) == best
+    assert next(script, None) is None
+
+
+@pytest.mark.parametrize(("num_epochs", "every", "times"), [(6, 1, 6), (6, 2, 3), (7, 3, 3), (2, 5, 1)])
+def test_validation_comes_every_so_many_epochs_and_after_the_last(validated, num_epochs, every, times):
+    config = TrainingConfig(num_epochs=num_epochs, batch_size=4, inference_batch_size=8, validate_every=every)
+    fitted = run_fit(config=config)
+    assert len(validated) == times
+    assert fitted.best_epoch % every == 0 or fitted.best_epoch == num_epochs
+
+
+def test_on_steps_is_told_of_each_epoch():
+    told = []
+    run_fit(count=9, on_steps=told.append)
+    assert told == [3] * 6  # ceil(9 / 4)
+
+
+def test_nothing_labeled_is_not_fitted(validated):
+    told = []
+    fitted = run_fit(count=0, on_steps=told.append)
+    assert fitted.best_epoch == 0
+    assert told == validated == []
+    init_key = jax.random.split(jax.random.key(0), 3)[0]
+    assert same(fitted.variables, LINEAR.init(init_key))
+
+
+def test_a_fit_is_its_key_s():
+    one, same_key, other_key = run_fit(seed=3), run_fit(seed=3), run_fit(seed=4)
+    assert same(one, same_key)
+    assert not same(one.variables, other_key.variables)
+
+
+def test_rows_without_label_are_never_seen():
+    labels = labeled(9)
+    garbage = jnp.where((labels >= 0)[:, None, None, None], POOL, 255 - POOL)
+    excluded = jnp.where(labels >= 0, labels, -2)
+    key = jax.random.key(5)
+    options = {"positive_class": 1, "max_labeled": 28}
+    one = fit(LINEAR, CONFIG, key, POOL, labels, VALIDATION, **options)
+    other = fit(LINEAR, CONFIG, key, garbage, excluded, VALIDATION, **options)
+    assert same(one, other)
+
+
+def test_max_labeled_sets_shapes_and_nothing_else():
+    assert same(run_fit(max_labeled=9), run_fit(max_labeled=28))
+
+
+def test_a_later_fit_with_more_labels_compiles_nothing():
+    compilations = []
+
+    def listener(event, duration, **_):
+        if event == "/jax/core/compile/backend_compile_duration":
+            compilations.append(duration)
+
+    config = TrainingConfig(num_epochs=2, batch_size=5, inference_batch_size=8)
+    jax.monitoring.register_event_duration_secs_listener(listener)
+    try:
+        run_fit(CNN, config, count=6)
+        first = len(compilations)
+        run_fit(CNN, config, count=21, seed=1)
+        run_fit(CNN, config, count=3, seed=2)
+    finally:
+        jax.monitoring.unregister_event_duration_listener(listener)
+    assert first > 0
+    assert len(compilations) == first
