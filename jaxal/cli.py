@@ -1,6 +1,7 @@
 """The command line. jax is imported inside a command only, so that help comes at once."""
 
 import dataclasses
+import io
 import sys
 import warnings
 from collections.abc import Sequence
@@ -71,6 +72,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def entry() -> NoReturn:
     """Run as the console script."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="replace")  # a terminal that cannot show "±" must not end a finished run
     sys.exit(main())
 
 

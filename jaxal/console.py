@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
-from jaxal.config.strategies import STRATEGIES
+from jaxal.config.strategies import STRATEGIES, StrategyEntry
 from jaxal.config.study import StudyConfig
 
 if TYPE_CHECKING:
@@ -49,7 +50,7 @@ def progress() -> Iterator["StudyListener"]:
 
     def on_plan(plan: "StudyPlan", remaining_steps: int) -> None:
         for note in plan.notes if remaining_steps else ():
-            console.print(f"note: {note}", highlight=False)
+            console.print(f"note: {note}", highlight=False, markup=False)
         bar.update(task, total=remaining_steps, description="fitting")
 
     def on_round(arm: str, seed: int, number: int, num_rounds: int) -> None:
@@ -58,23 +59,23 @@ def progress() -> Iterator["StudyListener"]:
         if not console.is_terminal:
             done = bar.tasks[0]
             left = "" if done.time_remaining is None else f", about {done.time_remaining:.0f} s left"
-            console.print(f"{text} done ({done.percentage:.0f} % of the steps{left})", highlight=False)
+            console.print(f"{text} done ({done.percentage:.0f} % of the steps{left})", highlight=False, markup=False)
 
     with bar:
         yield StudyListener(
             on_plan=on_plan,
             on_steps=lambda num_steps: bar.advance(task, num_steps),
             on_round=on_round,
-            on_note=lambda text: console.print(f"note: {text}", highlight=False),
+            on_note=lambda text: console.print(f"note: {text}", highlight=False, markup=False),
         )
 
 
 def _print_table(title: str, columns: list[str], rows: list[list[str]], num_text_columns: int = 1) -> None:
-    table = Table(title=title, title_justify="left", title_style="bold")
+    table = Table(title=Text(title), title_justify="left", title_style="bold")
     for number, column in enumerate(columns):
-        table.add_column(column, justify="left" if number < num_text_columns else "right", overflow="fold")
+        table.add_column(Text(column), justify="left" if number < num_text_columns else "right", overflow="fold")
     for row in rows:
-        table.add_row(*row)
+        table.add_row(*(Text(cell) for cell in row))
     Console(width=WIDTH).print(table)
 
 
@@ -108,10 +109,16 @@ def print_plan(study: StudyConfig, plan: "StudyPlan") -> None:
     print("Dry run: nothing was trained and nothing written.")
 
 
+def _needs(name: str, entry: StrategyEntry) -> str:
+    if name == "budget_split":
+        return "by stages"
+    return "–" if name == "random" else ", ".join(("embeddings", *entry.needs))
+
+
 def print_strategies() -> None:
     """Print the strategy table."""
     rows = [
-        [name, entry.paper, ", ".join(("embeddings", *entry.needs)) if name != "random" else "–", entry.cost]
+        [name, entry.paper, _needs(name, entry), entry.cost]
         for name, entry in STRATEGIES.items()
     ]
     _print_table(

@@ -17,7 +17,7 @@ from jaxal.evaluation.rows import MetricRow, pool_rows, split_rows
 from jaxal.models.model import Model, Variables
 from jaxal.models.organ_cnn import organ_cnn
 from jaxal.oracle import Oracle, simulated_oracle
-from jaxal.pool import UNLABELED, PoolState, Query, new_pool, reveal
+from jaxal.pool import EXCLUDED, UNLABELED, PoolState, Query, new_pool, reveal
 from jaxal.strategies.inputs import check_inputs
 from jaxal.strategies.registry import make_strategy
 from jaxal.strategies.strategy import AcquisitionInfo, AcquisitionInputs, Strategy
@@ -93,16 +93,9 @@ def make_experiment(config: ExperimentConfig, dataset: Dataset) -> Experiment:
     num_classes = len(dataset.class_names)
     known, sizes = plan_labels(config, dataset)
     strategy = None if config.strategy is None else make_strategy(config.strategy, num_classes=num_classes)
-    model = organ_cnn(
-        config.model,
-        image_shape=dataset.pool.images.shape[1:],
-        num_classes=num_classes,
-        mean=dataset.mean,
-        std=dataset.std,
-    )
     return Experiment(
         config=config,
-        model=model,
+        model=make_model(config, dataset),
         strategy=strategy,
         oracle=simulated_oracle(dataset.pool.labels),
         class_names=dataset.class_names,
@@ -116,6 +109,21 @@ def make_experiment(config: ExperimentConfig, dataset: Dataset) -> Experiment:
             "validation": _evaluation_set(dataset.validation),
             "test": _evaluation_set(dataset.test),
         },
+    )
+
+
+def make_model(config: ExperimentConfig, dataset: Dataset) -> Model:
+    """Make the config's network for the data's images and classes.
+
+    Raises:
+        ConfigError: the images do not fit the network.
+    """
+    return organ_cnn(
+        config.model,
+        image_shape=dataset.pool.images.shape[1:],
+        num_classes=len(dataset.class_names),
+        mean=dataset.mean,
+        std=dataset.std,
     )
 
 
@@ -193,9 +201,17 @@ def tell(
         experiment: what runs.
         state: as `ask` returned it.
         query: what was asked.
-        labels: int32, one for each valid entry of the query, in its order.
+        labels: int32, one for each valid entry of the query, in its order; EXCLUDED for a skipped image.
         on_steps: called as each epoch of the fit ends, with the optimization steps it took.
+
+    Raises:
+        InputError: too few or too many labels, or one outside the classes.
     """
+    num_asked, num_classes = int(np.sum(query.is_valid)), len(experiment.class_names)
+    if len(labels) != num_asked:
+        raise InputError(f"labels: {num_asked} samples were asked, but {len(labels)} labels are given")
+    if np.any((labels < EXCLUDED) | (labels >= num_classes)):
+        raise InputError(f"labels: expected {EXCLUDED} … {num_classes - 1}, got {np.min(labels)} … {np.max(labels)}")
     answers = np.full(query.indices.shape, UNLABELED, np.int32)
     answers[: len(labels)] = labels
     state = state._replace(pool=reveal(state.pool, query, jnp.asarray(answers)))

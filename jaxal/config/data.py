@@ -4,7 +4,7 @@ from typing import Annotated, Literal
 
 from msgspec import Meta
 
-from jaxal.config.struct import ConfigStruct
+from jaxal.config.struct import LARGEST, ConfigStruct
 
 __all__ = ["DataConfig", "DigitsConfig", "RatioImbalanceConfig", "SplitConfig"]
 
@@ -30,7 +30,7 @@ class RatioImbalanceConfig(ConfigStruct, frozen=True, tag_field="kind", tag="rat
         parts: "pool" prunes the pool alone, "pool_and_validation" both alike. The test part is never pruned.
     """
 
-    ratio: Annotated[float, Meta(ge=1)]
+    ratio: Annotated[float, Meta(ge=1, le=LARGEST)]
     parts: Literal["pool", "pool_and_validation"] = "pool_and_validation"
 
 
@@ -40,7 +40,8 @@ class DataConfig(ConfigStruct, frozen=True):
     Fields:
         source: where images come from.
         one_vs_rest: a class name; its images against all others make a problem of two classes.
-        minority_class: name of the class whose finding is counted; the rarest of the whole pool where empty.
+        minority_class: name of the class whose finding is counted; where empty, that of one_vs_rest, else the rarest
+            of the whole pool.
         split: the split.
         imbalance: how the pool is made imbalanced; as it is where absent.
     """

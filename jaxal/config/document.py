@@ -8,7 +8,7 @@ from typing import Any
 
 from jaxal.errors import ConfigError
 
-__all__ = ["expand", "read_document", "set_value", "take_overrides"]
+__all__ = ["expand_arms", "expand_class_names", "expand_strategies", "read_document", "set_value", "take_overrides"]
 
 Document = dict[str, Any]
 
@@ -62,7 +62,7 @@ def _parse_value(text: str) -> Any:
     """Read a value as TOML would (numbers, booleans, lists, tables, quoted text); anything else is text."""
     try:
         return tomllib.loads(f"value = {text}")["value"]
-    except tomllib.TOMLDecodeError:
+    except (ValueError, RecursionError):  # TOMLDecodeError is a ValueError; so is a number of thousands of digits
         return text
 
 
@@ -88,27 +88,40 @@ def set_value(document: Document, path: str, text: str) -> None:
 
 
 def _list_item(items: list, number: str, path: str) -> Any:
-    if not number.isdigit() or int(number) >= len(items):
+    if not (number.isascii() and number.isdecimal()) or int(number) >= len(items):
         raise ConfigError(f"--{path}: {number!r} is not an item of a list of {len(items)}; they are numbered from 0")
     return items[int(number)]
 
 
-def expand(document: Document) -> Document:
-    """Return a copy in long form: strategy names become tables, and arms carry their overrides of the study whole.
-
-    A strategy given by name, `strategy = "cb_dal"`, becomes `{kind = "cb_dal"}`. An arm's `[arms.training]` or
-    `[arms.model]` becomes the study's table with the arm's keys over it. Expanding twice changes nothing.
-    """
-    document = copy.deepcopy(document)
-    arms = document.get("arms")
-    for arm in arms if isinstance(arms, list) else []:
-        if not isinstance(arm, dict):
-            continue
+def expand_strategies(document: Document) -> None:
+    """Turn every strategy given by name into a table, in place: `strategy = "cb_dal"` into `{kind = "cb_dal"}`."""
+    for arm in _arms(document):
         _expand_strategy(arm)
+
+
+def expand_class_names(document: Document) -> None:
+    """Read class names that look like whole numbers as the text that they are, in place: `one_vs_rest = 8`."""
+    data = document.get("data")
+    for name in ("one_vs_rest", "minority_class") if isinstance(data, dict) else ():
+        if type(data.get(name)) is int:
+            data[name] = str(data[name])
+
+
+def expand_arms(document: Document) -> None:
+    """Lay each arm's `[arms.training]` and `[arms.model]` over the study's tables, key by key, in place.
+
+    After all values are set: what is set in the study must reach every arm that does not say otherwise.
+    """
+    for arm in _arms(document):
         for table in ARM_OVERRIDES:
-            if isinstance(arm.get(table), dict) and isinstance(document.get(table, {}), dict):
-                arm[table] = _overlay(document.get(table, {}), arm[table])
-    return document
+            base = document.get(table, {})
+            if isinstance(arm.get(table), dict) and isinstance(base, dict):
+                arm[table] = _overlay(base, arm[table])
+
+
+def _arms(document: Document) -> list[Document]:
+    arms = document.get("arms")
+    return [arm for arm in arms if isinstance(arm, dict)] if isinstance(arms, list) else []
 
 
 def _expand_strategy(node: Document) -> None:
@@ -125,7 +138,7 @@ def _overlay(base: Document, changes: Document) -> Document:
     """Lay changes over a base; a table whose `kind` changes replaces the base's whole."""
     if "kind" in changes and "kind" in base and changes["kind"] != base["kind"]:
         return changes
-    merged = dict(base)
+    merged = copy.deepcopy(base)  # an arm's tables are its own: what is set in them changes no other arm
     for key, value in changes.items():
         both = isinstance(value, dict) and isinstance(merged.get(key), dict)
         merged[key] = _overlay(merged[key], value) if both else value

@@ -1,16 +1,18 @@
 """From a document to a checked config, and back to its canonical text: the one validation path."""
 
+import copy
 import hashlib
 import itertools
 import json
 from collections.abc import Iterable, Iterator
+from pathlib import Path
 from typing import Any
 
 import msgspec
 import tomli_w
 
 from jaxal.config.data import DataConfig
-from jaxal.config.document import expand, read_document, set_value
+from jaxal.config.document import expand_arms, expand_class_names, expand_strategies, read_document, set_value
 from jaxal.config.keys import check_keys
 from jaxal.config.strategies import BudgetSplitConfig, StrategyConfig
 from jaxal.config.study import ArmConfig, ExperimentConfig, ScheduleConfig, StudyConfig
@@ -19,10 +21,10 @@ from jaxal.errors import ConfigError
 __all__ = ["config_digest", "config_text", "experiment_config", "load_study", "parse_study", "recheck_study"]
 
 # A run folder keeps its own files beside the arms' folders.
-RESERVED_NAMES = frozenset({"figures"})
+RESERVED_NAMES = frozenset({"config.toml", "environment.json", "figures", "metrics.csv", "report.html", "results.csv"})
 
 
-def load_study(path: str, overrides: Iterable[tuple[str, str]] = ()) -> StudyConfig:
+def load_study(path: str | Path, overrides: Iterable[tuple[str, str]] = ()) -> StudyConfig:
     """Read a study from a TOML file, with values set over it by dotted path.
 
     Raises:
@@ -31,14 +33,17 @@ def load_study(path: str, overrides: Iterable[tuple[str, str]] = ()) -> StudyCon
     """
     document = read_document(path)
     for dotted, text in overrides:
-        document = expand(document)  # so that --arms.3.strategy.FIELD reaches into a strategy given by name
+        expand_strategies(document)  # so that --arms.3.strategy.FIELD reaches into a strategy given by name
         set_value(document, dotted, text)
     return parse_study(document, origin=str(path))
 
 
 def parse_study(document: dict[str, Any], origin: str = "config") -> StudyConfig:
     """Convert a document once, strictly, and check what no single field can know."""
-    document = expand(document)
+    document = copy.deepcopy(document)
+    expand_class_names(document)
+    expand_strategies(document)
+    expand_arms(document)
     check_keys(document, StudyConfig, origin)
     try:
         study = msgspec.convert(document, StudyConfig)
@@ -90,7 +95,7 @@ def _data_contradictions(data: DataConfig) -> Iterator[str]:
 
 
 def _arm_contradictions(study: StudyConfig, arm: ArmConfig, where: str) -> Iterator[str]:
-    if arm.name in RESERVED_NAMES:
+    if arm.name.lower() in RESERVED_NAMES:
         yield f"{where}: the name is taken by the run folder itself"
     if arm.kind == "active" and arm.strategy is None:
         yield f"{where}: strategy is missing"
@@ -114,8 +119,18 @@ def _strategy_contradictions(strategy: StrategyConfig | None, where: str) -> Ite
 
 
 def plain_form(study: StudyConfig) -> dict[str, Any]:
-    """Return the study as the nested dict that its own TOML text reads back as."""
-    return msgspec.json.decode(msgspec.json.encode(study))
+    """Return the study, every default written out, as the nested dict that its own TOML text reads back as.
+
+    Defaults are written because an arm's table lies over the study's: a default left out there would read back as the
+    study's value. Fields that are None are left out, since TOML has no null.
+    """
+    return _without_nulls(msgspec.json.decode(msgspec.json.encode(study)))
+
+
+def _without_nulls(node: Any) -> Any:
+    if isinstance(node, dict):
+        return {key: _without_nulls(value) for key, value in node.items() if value is not None}
+    return [_without_nulls(item) for item in node] if isinstance(node, list) else node
 
 
 def config_text(study: StudyConfig) -> str:

@@ -4,7 +4,7 @@ from typing import Annotated, Literal, NamedTuple
 
 from msgspec import Meta
 
-from jaxal.config.struct import ConfigStruct
+from jaxal.config.struct import LARGEST, ConfigStruct
 
 __all__ = [
     "STRATEGIES",
@@ -49,7 +49,7 @@ class AutoFMConfig(ConfigStruct, frozen=True, tag_field="kind", tag="auto_fm"):
     alpha_init: Literal["normal", "half"] = "normal"
     num_steps: Annotated[int, Meta(ge=0)] = 5
     step_size: Share = 0.1
-    penalty_weight: Annotated[float, Meta(ge=0)] = 1.0
+    penalty_weight: Annotated[float, Meta(ge=0, le=LARGEST)] = 1.0
     rank: Literal["mixing_norm", "loss_change"] = "mixing_norm"
     missing_anchor: Literal["skip", "global_mean"] = "skip"
 

@@ -2,8 +2,11 @@
 
 import msgspec
 
-__all__ = ["ConfigStruct"]
+__all__ = ["LARGEST", "ConfigStruct"]
+
+# Bounds every open-ended float: finite in float32 too.
+LARGEST = 1e30
 
 
-class ConfigStruct(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True, kw_only=True):
+class ConfigStruct(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """A frozen group of settings: scalars, tuples and structs only, so that it hashes and can be static in jit."""

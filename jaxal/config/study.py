@@ -11,7 +11,7 @@ from jaxal.config.training import OrganCNNConfig, TrainingConfig
 
 __all__ = ["ArmConfig", "ExperimentConfig", "ScheduleConfig", "StudyConfig"]
 
-Name = Annotated[str, Meta(pattern=r"^[A-Za-z0-9_][A-Za-z0-9._-]*$")]
+Name = Annotated[str, Meta(pattern=r"^[A-Za-z0-9_][A-Za-z0-9._-]*\Z")]
 Seed = Annotated[int, Meta(ge=0, lt=2**31)]
 
 

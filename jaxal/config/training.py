@@ -4,11 +4,11 @@ from typing import Annotated, Literal
 
 from msgspec import Meta
 
-from jaxal.config.struct import ConfigStruct
+from jaxal.config.struct import LARGEST, ConfigStruct
 
 __all__ = ["AdamConfig", "AdamWConfig", "OrganCNNConfig", "TrainingConfig"]
 
-Positive = Annotated[float, Meta(gt=0)]
+Positive = Annotated[float, Meta(gt=0, le=LARGEST)]
 
 
 class OrganCNNConfig(ConfigStruct, frozen=True, tag_field="kind", tag="organ_cnn"):
@@ -33,7 +33,7 @@ class AdamWConfig(ConfigStruct, frozen=True, tag_field="kind", tag="adamw"):
 
     beta1: Annotated[float, Meta(ge=0, lt=1)] = 0.9
     beta2: Annotated[float, Meta(ge=0, lt=1)] = 0.999
-    weight_decay: Annotated[float, Meta(ge=0)] = 1e-4
+    weight_decay: Annotated[float, Meta(ge=0, le=LARGEST)] = 1e-4
 
 
 class TrainingConfig(ConfigStruct, frozen=True):
@@ -53,7 +53,7 @@ class TrainingConfig(ConfigStruct, frozen=True):
     batch_size: Annotated[int, Meta(ge=1)] = 32
     optimizer: AdamConfig | AdamWConfig = AdamConfig()
     learning_rate: Positive = 1e-3
-    final_learning_rate: Annotated[float, Meta(ge=0)] = 1e-12
+    final_learning_rate: Annotated[float, Meta(ge=0, le=LARGEST)] = 1e-12
     loss: Literal["cross_entropy", "bce"] = "cross_entropy"
     validate_every: Annotated[int, Meta(ge=1)] = 1
     inference_batch_size: Annotated[int, Meta(ge=1)] = 256

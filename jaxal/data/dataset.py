@@ -79,9 +79,7 @@ def _prune(source: ImageSource, split: Split, config: DataConfig, seed: int) -> 
     if imbalance is None:
         return split
     num_classes = len(source.class_names)
-    # In a problem of one class against the rest the one is the minority, however many of it there are.
-    fallback = 1 if config.one_vs_rest else _minority(source, config, source.labels)
-    minority = source.class_names.index(config.minority_class) if config.minority_class else fallback
+    minority = _minority(source, config, source.labels)
     parts = ("pool", "validation") if imbalance.parts == "pool_and_validation" else ("pool",)
     for name in parts:
         indices = getattr(split, name)
@@ -93,6 +91,8 @@ def _prune(source: ImageSource, split: Split, config: DataConfig, seed: int) -> 
 def _minority(source: ImageSource, config: DataConfig, labels: np.ndarray) -> int:
     if config.minority_class:
         return source.class_names.index(config.minority_class)
+    if config.one_vs_rest:
+        return 1  # the one class against the rest, however many of it there are
     return int(np.argmin(np.bincount(labels, minlength=len(source.class_names))))
 
 

@@ -62,7 +62,9 @@ def flip_fraction(
     """
     lead = jnp.take_along_axis(logits, predicted[:, None], axis=1) - logits
     gain = logit_shift - jnp.take_along_axis(logit_shift, predicted[:, None], axis=1)
-    return jnp.min(jnp.where(gain > 0, lead / jnp.where(gain > 0, gain, 1), jnp.inf), axis=1)
+    # ŷ itself is left out by name: where the compiler fuses product and subtraction, its gain is not exactly 0.
+    can_win = (gain > 0) & (jnp.arange(logits.shape[1], dtype=jnp.int32)[None] != predicted[:, None])
+    return jnp.min(jnp.where(can_win, lead / jnp.where(can_win, gain, 1), jnp.inf), axis=1)
 
 
 def mix_features(

@@ -46,7 +46,8 @@ class OrganCNN(nnx.Module):
         flat = pooled(pooled(height)) * pooled(pooled(breadth)) * in_maps
         self.hidden = nnx.Linear(flat, 8 * width, rngs=rngs)
         self.bottleneck = nnx.Linear(8 * width, 2 * width, rngs=rngs)
-        self.classifier = nnx.Linear(2 * width, spec.num_classes, rngs=rngs)
+        # Picks depend on the logits: no reduced precision there, on any device.
+        self.classifier = nnx.Linear(2 * width, spec.num_classes, precision="highest", rngs=rngs)
 
     def embed(self, images: Array, *, is_training: bool) -> Array:
         """Map normalized images to embeddings [B, 2f]."""

@@ -8,7 +8,7 @@ import numpy as np
 from jaxal.config.reading import experiment_config
 from jaxal.config.study import ArmConfig, StudyConfig
 from jaxal.data.dataset import Dataset
-from jaxal.experiment import plan_labels
+from jaxal.experiment import make_model, plan_labels
 from jaxal.training.batches import steps_per_epoch
 
 __all__ = ["ArmPlan", "StudyPlan", "plan_study"]
@@ -40,7 +40,7 @@ def plan_study(study: StudyConfig, dataset: Dataset) -> StudyPlan:
         for name in ("pool", "validation", "test")
     }
     arms = tuple(_plan_arm(study, arm, dataset) for arm in study.arms)
-    return StudyPlan(counts["pool"], counts["validation"], counts["test"], arms, tuple(_notes(study, dataset)))
+    return StudyPlan(counts["pool"], counts["validation"], counts["test"], arms, tuple(_notes(study, dataset, arms)))
 
 
 def _counts(labels: np.ndarray, dataset: Dataset) -> list[int]:
@@ -49,13 +49,14 @@ def _counts(labels: np.ndarray, dataset: Dataset) -> list[int]:
 
 def _plan_arm(study: StudyConfig, arm: ArmConfig, dataset: Dataset) -> ArmPlan:
     config = experiment_config(study, arm, study.seeds[0])
+    make_model(config, dataset)  # so that what cannot be built is refused before anything is trained
     known, query_sizes = plan_labels(config, dataset)
     num_labeled = tuple(itertools.accumulate([int(np.sum(known >= 0)), *query_sizes]))
     steps = tuple(steps_per_epoch(size, config.training.batch_size) for size in num_labeled)
     return ArmPlan(arm.name, num_labeled, steps, config.training.num_epochs)
 
 
-def _notes(study: StudyConfig, dataset: Dataset) -> list[str]:
+def _notes(study: StudyConfig, dataset: Dataset, arms: tuple[ArmPlan, ...]) -> list[str]:
     validation = len(dataset.validation.labels)
     notes = [f"{validation} validation labels choose the epoch that is kept; they are outside the label budget."]
     if study.schedule.initial_fraction is not None:
@@ -65,7 +66,10 @@ def _notes(study: StudyConfig, dataset: Dataset) -> list[str]:
         found = int((getattr(dataset, part).labels == dataset.minority).sum())
         if found == 0:
             notes.append(f"The {part} part holds no sample of the minority class {minority!r}.")
-    wanted = study.schedule.query_size
-    if wanted is not None and wanted * (study.schedule.num_rounds or 0) > len(dataset.pool.labels):
-        notes.append("The queries ask for more labels than the pool holds: the last rounds buy what is left, or none.")
+    num_pool = len(dataset.pool.labels)
+    for arm in arms:
+        bought = [later - earlier for earlier, later in itertools.pairwise(arm.num_labeled)]
+        if any(size < (study.schedule.query_size or 1) for size in bought):
+            reason = "the pool is used up" if arm.num_labeled[-1] == num_pool else "so much is labeled already"
+            notes.append(f"Arm {arm.name} buys {' '.join(map(str, bought))} labels: {reason} in some round.")
     return notes

@@ -8,6 +8,7 @@ import jax
 import jax.numpy as jnp
 
 from jaxal.config.training import TrainingConfig
+from jaxal.errors import InputError
 from jaxal.evaluation.metrics import Metrics, evaluate, is_better, selection_score
 from jaxal.models.model import Model, Variables
 from jaxal.training.batches import epoch_batches, steps_per_epoch
@@ -77,12 +78,17 @@ def fit(
 
     Returns:
         The kept variables and their epoch.
+
+    Raises:
+        InputError: more rows are labeled than max_labeled.
     """
     init_key, shuffle_key, noise_key = jax.random.split(key, 3)
     variables = model.init(init_key)
     num_labeled = int(jnp.sum(labels >= 0))
     if num_labeled == 0:
         return FitResult(variables, 0)
+    if num_labeled > max_labeled:
+        raise InputError(f"max_labeled: {num_labeled} rows are labeled, more than the {max_labeled} that were planned")
     num_steps = steps_per_epoch(num_labeled, config.batch_size)
     max_steps = steps_per_epoch(max_labeled, config.batch_size)
     total_steps = jnp.asarray(num_steps * config.num_epochs, jnp.float32)

@@ -3,6 +3,7 @@
 import copy
 from typing import Any
 
+from hypothesis import settings
 from hypothesis import strategies as st
 
 from jaxal.config.data import DataConfig, DigitsConfig, RatioImbalanceConfig, SplitConfig
@@ -47,6 +48,9 @@ DOCUMENT = {
 }
 
 REMOVE = object()
+
+# A fixed sequence, so that red stays red; no clock, for shared machines.
+SAME_EXAMPLES = settings(deadline=None, derandomize=True, database=None)
 
 
 def document_with(*changes: tuple[str, Any]) -> dict[str, Any]:
@@ -195,8 +199,9 @@ _scalars = st.one_of(
 )
 values = st.recursive(
     _scalars,
-    lambda inner: st.lists(inner, max_size=3)
-    | st.dictionaries(st.sampled_from(_KEYS) | st.text(max_size=3), inner, max_size=4),
+    lambda inner: (
+        st.lists(inner, max_size=3) | st.dictionaries(st.sampled_from(_KEYS) | st.text(max_size=3), inner, max_size=4)
+    ),
     max_leaves=12,
 )
 """Anything that a TOML file can hold, often under keys that a study knows."""

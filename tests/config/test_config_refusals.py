@@ -1,9 +1,11 @@
 """Everything that a config refuses: each message names the file, the place, and what is wrong there."""
 
+import contextlib
+
 import msgspec
 import pytest
-from config_documents import REMOVE, document_with, tables, values
-from hypothesis import given
+from config_documents import REMOVE, SAME_EXAMPLES, document_with, tables, values
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from jaxal.config.data import DataConfig, DigitsConfig
@@ -71,7 +73,11 @@ def test_all_unknown_keys_are_listed_at_once_and_far_ones_with_what_is_known():
         ("arms.0.strategy", {"kind": ["random"]}, "arms.0.strategy: unknown kind ['random']"),
         ("arms.0.strategy", {"kind": 3}, "arms.0.strategy: unknown kind 3"),
         ("arms.0.strategy", {}, "arms.0.strategy: kind is missing; known are auto_fm"),
-        ("arms.2.strategy.stages.0", {"strategy": {}, "share": 1}, "arms.2.strategy.stages.0.strategy: kind is missing"),
+        (
+            "arms.2.strategy.stages.0",
+            {"strategy": {}, "share": 1},
+            "arms.2.strategy.stages.0.strategy: kind is missing",
+        ),
         ("data.source.kind", "digit", "data.source: unknown kind 'digit' (did you mean digits?)"),
         ("data.imbalance.kind", "ratios", "data.imbalance: unknown kind 'ratios' (did you mean ratio?)"),
         ("model.kind", "resnet", "model: unknown kind 'resnet'"),
@@ -306,6 +312,7 @@ def test_configs_are_frozen():
 
 
 @given(tables)
+@settings(SAME_EXAMPLES)
 def test_garbage_is_refused_and_nothing_but_refused(garbage):
     with pytest.raises(ConfigError):
         parse_study(garbage)
@@ -319,10 +326,9 @@ PLACES = [
 
 
 @given(st.sampled_from(PLACES), values)
+@settings(SAME_EXAMPLES)
 def test_garbage_anywhere_is_accepted_or_refused_as_a_config_error(path, garbage):
-    try:
+    accepted = None
+    with contextlib.suppress(ConfigError):
         accepted = parse_study(document_with((path, garbage)))
-    except ConfigError as error:
-        assert str(error).startswith("config: ")
-    else:
-        assert isinstance(accepted, StudyConfig)
+    assert accepted is None or recheck_study(accepted) == accepted

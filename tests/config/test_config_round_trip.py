@@ -7,7 +7,7 @@ from pathlib import Path
 
 import msgspec
 import pytest
-from config_documents import DOCUMENT, acquisitions, document_with, studies, trainings
+from config_documents import DOCUMENT, SAME_EXAMPLES, acquisitions, document_with, studies, trainings
 from hypothesis import given, settings
 
 from jaxal.config.reading import config_digest, config_text, experiment_config, load_study, parse_study, recheck_study
@@ -24,7 +24,7 @@ def reread(study: StudyConfig) -> StudyConfig:
 
 
 @given(studies())
-@settings(max_examples=60)
+@settings(SAME_EXAMPLES, max_examples=60)
 def test_a_study_reads_back_from_its_text_and_passes_its_own_check(study):
     assert reread(study) == study
     assert recheck_study(study) == study
@@ -106,6 +106,7 @@ def test_every_setting_moves_the_digest(path, value):
 
 
 @given(trainings(), trainings())
+@settings(SAME_EXAMPLES)
 def test_equal_configs_and_no_others_share_hash_and_digest(one, other):
     copied = msgspec.convert(json.loads(msgspec.json.encode(one)), TrainingConfig)
     assert copied == one
@@ -114,6 +115,7 @@ def test_equal_configs_and_no_others_share_hash_and_digest(one, other):
 
 
 @given(acquisitions)
+@settings(SAME_EXAMPLES)
 def test_every_strategy_config_is_hashable_and_reads_back(strategy):
     plain = msgspec.json.decode(msgspec.json.encode(strategy))
     assert msgspec.convert(plain, StrategyConfig) == strategy

@@ -66,9 +66,7 @@ def test_classes_are_found_by_name_or_refused(digits):
     assert class_index(digits, "7", "data.minority_class") == 7
     with pytest.raises(DataError) as caught:
         class_index(digits, "ten", "data.minority_class")
-    assert str(caught.value) == (
-        "data.minority_class = 'ten': no such class; there are 0, 1, 2, 3, 4, 5, 6, 7, 8, 9"
-    )
+    assert str(caught.value) == ("data.minority_class = 'ten': no such class; there are 0, 1, 2, 3, 4, 5, 6, 7, 8, 9")
 
 
 def test_load_source_makes_two_classes_where_asked_and_checks_names():

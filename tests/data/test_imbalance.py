@@ -8,7 +8,9 @@ from jaxal.data.imbalance import prune_to_ratio
 LABELS = np.tile([0, 1, 2, 0], 50).astype(np.int32)  # 100, 50, 50
 
 
-@pytest.mark.parametrize(("ratio", "kept"), [(3.0, 50), (5.0, 30), (10.0, 15), (12.0, 13), (100.0, 2), (299.0, 1), (1e6, 0)])
+@pytest.mark.parametrize(
+    ("ratio", "kept"), [(3.0, 50), (5.0, 30), (10.0, 15), (12.0, 13), (100.0, 2), (299.0, 1), (1e6, 0)]
+)
 @pytest.mark.parametrize("minority", [1, 2])
 def test_one_minority_sample_is_kept_for_each_ratio_of_the_others(ratio, kept, minority):
     rows = prune_to_ratio(LABELS, 3, minority, ratio, 0, "pool")

@@ -12,7 +12,7 @@ seeds = st.integers(0, 2**31 - 1)
 
 
 def examples(count):
-    """Hypothesis settings: a fixed sequence of examples, so that a red test stays red; no clock, for shared machines."""
+    """Hypothesis settings: the same examples every time, so that red stays red; no clock, for shared machines."""
     return settings(max_examples=count, deadline=None, derandomize=True, database=None)
 
 

@@ -35,7 +35,9 @@ def problem(rng, kind, num_rows, dim, num_classes, dtype=np.float64):
 
 
 def mix(key, arrays, **settings):
-    return mix_features_jit(key, *(jnp.asarray(array) for array in arrays), **(SETTINGS | settings))
+    """The kernel's answer as NumPy arrays, which stay float64 outside `enable_x64`."""
+    mixing = mix_features_jit(key, *(jnp.asarray(array) for array in arrays), **(SETTINGS | settings))
+    return type(mixing)(*(np.asarray(array) for array in mixing))
 
 
 def starting_alpha(key, sample_ids, num_classes, dim, alpha_init):
@@ -140,15 +142,17 @@ def test_no_score_undercuts_the_exact_minimum(alpha_init, seed, kind):
         assert mixing.norm[i] >= exact * (1 - 1e-9) - 1e-12
 
 
-def test_the_block_size_changes_nothing():
+def test_the_block_size_changes_nothing_beyond_the_last_bit():
     arrays = problem(np.random.default_rng(0), "normal", 10, 4, 3, np.float32)
     results = [
         mix(jax.random.key(0), arrays, alpha_init="normal", num_steps=5, block_size=block_size)
         for block_size in (1, 4, 10, 64)
     ]
+    # The compiler sums a block of another size in another order: measured 1.3e-7 here, one unit in the last place.
     for other in results[1:]:
-        np.testing.assert_array_equal(other.norm, results[0].norm)
-        np.testing.assert_array_equal(other.loss_change, results[0].loss_change)
+        np.testing.assert_allclose(other.norm, results[0].norm, rtol=1e-6)
+        np.testing.assert_allclose(other.loss_change, results[0].loss_change, rtol=1e-6, atol=1e-7)
+        np.testing.assert_array_equal(np.argsort(other.norm, stable=True), np.argsort(results[0].norm, stable=True))
 
 
 def test_permuting_the_rows_with_their_ids_permutes_the_results():
@@ -191,17 +195,34 @@ def test_what_stands_in_a_missing_anchor_does_not_matter():
 
 
 def test_saturated_logits_give_no_nan():
-    # The anchors lie on the other side: with mixing, even logits of 1e4 flip.
-    embeddings = np.array([[1.0], [-1.0], [0.5]], np.float32)
-    weight = np.array([[1e4, -1e4]], np.float32)
-    arrays = (
-        embeddings, np.arange(3, dtype=np.int32), embeddings @ weight, weight,
-        np.array([[1.0], [-1.0]], np.float32), np.array([True, True]),
-    )  # fmt: skip
+    # Logits of 1e4 and more, the softmax 0 or 1 exactly; the anchors lie on the other side, so that samples still flip.
+    arrays = problem(np.random.default_rng(6), "normal", 10, 4, 3, np.float32)
+    embeddings, sample_ids, _, weight, anchors, _ = arrays
+    weight = weight * np.float32(1e4)
+    arrays = (embeddings, sample_ids, embeddings @ weight, weight, anchors, np.ones(3, bool))
     mixing = mix(jax.random.key(0), arrays, alpha_init="half", num_steps=5, block_size=4)
-    assert np.all(np.isfinite(mixing.loss_change))
     expected = reference_of(jax.random.key(0), arrays, "half", 5)
-    np.testing.assert_allclose(mixing.norm, expected.norm, rtol=1e-5)
+    assert np.abs(arrays[2]).max() > 1e4
+    assert np.isfinite(expected.norm).sum() > 3
+    assert np.all(np.isfinite(mixing.loss_change))
+    clear = expected.clearance > 3e-6
+    assert clear.sum() > 5
+    np.testing.assert_allclose(mixing.norm[clear], expected.norm[clear], rtol=1e-5)
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_embeddings_of_width_one_match_the_loops(dtype):
+    # With one coordinate t * a is the same for every iterate: the score is the exact crossing, easy to see by hand.
+    with jax.enable_x64(dtype is np.float64):
+        key = jax.random.key(0)
+        arrays = problem(np.random.default_rng(0), "normal", 40, 1, 2, dtype)
+        arrays = (*arrays[:-1], np.ones(2, bool))
+        mixing = mix(key, arrays, alpha_init="half", num_steps=5, block_size=16)
+        expected = reference_of(key, arrays, "half", 5)
+    assert 5 < np.isfinite(expected.norm).sum() < 40
+    clear = expected.clearance > 3e-6
+    assert clear.sum() > 35
+    np.testing.assert_allclose(mixing.norm[clear], expected.norm[clear], rtol=1e-4)
 
 
 @pytest.fixture(scope="session")
@@ -229,10 +250,9 @@ def digits():
 
 def test_two_seeds_rank_a_trained_classifiers_pool_alike(digits):
     first, second = (
-        np.asarray(mix(jax.random.key(seed), digits, alpha_init="normal", num_steps=5, block_size=256).norm)
-        for seed in (0, 1)
+        mix(jax.random.key(seed), digits, alpha_init="normal", num_steps=5, block_size=256).norm for seed in (0, 1)
     )
     both = np.isfinite(first) & np.isfinite(second)
-    assert both.mean() > 0.5
+    assert both.sum() > 400
     assert np.any(first[both] != second[both])
     assert spearmanr(first[both], second[both]).statistic > 0.9

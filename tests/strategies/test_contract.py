@@ -10,6 +10,7 @@ import pytest
 from jax.extend.core import jaxprs_in_params
 
 from jaxal.config.strategies import STRATEGIES, AutoFMConfig, BudgetSplitConfig, MPPSConfig
+from jaxal.errors import InputError
 from jaxal.pool import EXCLUDED, UNLABELED, PoolState
 from jaxal.strategies.inputs import check_inputs
 from jaxal.strategies.registry import make_strategy
@@ -230,6 +231,18 @@ def test_only_what_a_strategy_needs_is_looked_at(name):
     config = VARIANTS[name]
     if not isinstance(config, BudgetSplitConfig):
         assert set(STRATEGIES[config.__struct_config__.tag].needs) == strategy.needs
+
+
+@pytest.mark.parametrize("name", [name for name in VARIANTS if strategy_of(name).needs])
+def test_without_what_it_needs_a_strategy_refuses_while_it_is_traced(name):
+    strategy = strategy_of(name)
+
+    def trace(inputs):
+        jax.make_jaxpr(lambda key: strategy.acquire(key, strategy.init(inputs), inputs, Q))(jax.random.key(0))
+
+    for need in sorted(strategy.needs):
+        with pytest.raises(InputError, match=need):
+            trace(make_inputs()._replace(**{need: None}))
 
 
 @every_strategy

@@ -1,5 +1,6 @@
 """The run folder as promised: columns, rows, order, journal."""
 
+import itertools
 import json
 
 import jax
@@ -20,7 +21,7 @@ RESULTS = (
 
 
 def test_columns_and_row_order(finished):
-    study, result = finished
+    _, result = finished
     lines = (result.workdir / "results.csv").read_text().split("\n")
     assert lines[0] == RESULTS
     assert lines[-1] == ""
@@ -45,7 +46,7 @@ def test_cells(finished):
 
 
 def test_all_arms_share_splits_and_initial_labels(finished):
-    study, result = finished
+    _, result = finished
     for seed in (0, 1):
         first = [
             json.loads((result.workdir / arm / f"seed-{seed}" / "journal.jsonl").read_text().split("\n")[0])
@@ -125,7 +126,7 @@ def test_no_compilation_from_round_two_on(tmp_path):
     assert marks[1] > marks[0] > 0
     assert marks[4] == marks[1]
     sizes = [row["num_labeled"] for row in read_csv(tmp_path / "results.csv")]
-    assert len({int(b) - int(a) for a, b in zip(sizes, sizes[1:], strict=False)}) > 2
+    assert len({int(b) - int(a) for a, b in itertools.pairwise(sizes)}) > 2
 
 
 def test_hidden_truth_of_samples_never_asked_cannot_matter(finished):

@@ -4,10 +4,13 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from jaxal.training.batches import epoch_batches, steps_per_epoch
+
+# A fixed sequence, so that red stays red; no clock, because of the first compilation and shared machines.
+SAME_EXAMPLES = settings(deadline=None, derandomize=True, database=None)
 
 N, STEPS, B = 13, 5, 4
 
@@ -21,6 +24,7 @@ labelings = st.lists(st.sampled_from([-2, -1, 0, 1, 2]), min_size=N, max_size=N)
 
 
 @given(labelings, st.integers(0, 2**31 - 1))
+@settings(SAME_EXAMPLES)
 def test_every_labeled_row_and_no_other_is_in_full_batches(labels, seed):
     labels = np.array(labels, np.int32)
     batches = np.asarray(epoch_batches(jax.random.key(seed), jnp.asarray(labels), num_steps=STEPS, batch_size=B))

@@ -137,6 +137,20 @@ def test_on_steps_is_told_of_each_epoch():
     assert told == [3] * 6  # ceil(9 / 4)
 
 
+def test_every_epoch_has_an_order_of_its_own(monkeypatch):
+    orders = []
+
+    def collect(model, config, state, key, images, labels, batches, *_):
+        orders.append(np.asarray(batches)[:3].ravel().tolist())
+        return state
+
+    monkeypatch.setattr(trainer, "run_epoch", collect)
+    run_fit(count=9)
+    assert len(orders) == 6
+    assert all(set(order) == set(range(9)) for order in orders)
+    assert len({tuple(order) for order in orders}) == 6
+
+
 def test_nothing_labeled_is_not_fitted(validated):
     told = []
     fitted = run_fit(count=0, on_steps=told.append)

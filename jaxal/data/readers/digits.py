@@ -29,6 +29,6 @@ def read_digits(config: DigitsConfig) -> ImageSource:
         image_shape=images.shape[1:],
         mean=(0.305,),
         std=(0.376,),
-        fingerprint=hashlib.sha256(images.tobytes() + labels.tobytes()).hexdigest(),
+        fingerprint=hashlib.sha256(images.tobytes() + labels.tobytes() + "\n".join(ids).encode()).hexdigest(),
         read=lambda indices: images[indices],
     )
