@@ -124,13 +124,13 @@ def plain_form(study: StudyConfig) -> dict[str, Any]:
     Defaults are written because an arm's table lies over the study's: a default left out there would read back as the
     study's value. Fields that are None are left out, since TOML has no null.
     """
-    return _without_nulls(msgspec.json.decode(msgspec.json.encode(study)))
+    return _without_nulls(msgspec.to_builtins(study))
 
 
 def _without_nulls(node: Any) -> Any:
     if isinstance(node, dict):
         return {key: _without_nulls(value) for key, value in node.items() if value is not None}
-    return [_without_nulls(item) for item in node] if isinstance(node, list) else node
+    return [_without_nulls(item) for item in node] if isinstance(node, list | tuple) else node
 
 
 def config_text(study: StudyConfig) -> str:

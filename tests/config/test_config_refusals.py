@@ -99,7 +99,7 @@ def test_unknown_kind_is_named_with_those_that_are_known(path, value, expected):
         ("seeds", [0.0], "$.seeds[0]"),
         ("seeds", ["0"], "$.seeds[0]"),
         ("data", 3, "$.data"),
-        ("data.one_vs_rest", 8, "$.data.one_vs_rest"),
+        ("data.one_vs_rest", 8.5, "$.data.one_vs_rest"),
         ("data.imbalance", "ratio", "$.data.imbalance"),
         ("schedule", [], "$.schedule"),
         ("schedule.num_rounds", 2.5, "$.schedule.num_rounds"),

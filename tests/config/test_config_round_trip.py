@@ -150,3 +150,8 @@ def test_the_configs_that_come_with_jaxal_are_accepted(path):
     assert reread(study) == study
     with pytest.raises(ConfigError):
         load_study(str(path), [("nothing_of_that_name", "1")])
+
+
+def test_class_names_that_look_like_numbers_are_text():
+    written = parse_study(document_with(("data.one_vs_rest", 8), ("data.minority_class", 8)))
+    assert written == parse_study(document_with(("data.one_vs_rest", "8"), ("data.minority_class", "8")))
