@@ -82,12 +82,15 @@ def _print_table(title: str, columns: list[str], rows: list[list[str]], num_text
 def print_result(rows: list[dict[str, Any]], workdir: Path) -> None:
     """Print one line for each arm at its last round, and where everything else is."""
     from jaxal.report.tables import summary_table
+    from jaxal.study.results import class_prevalences
 
     summary = summary_table(rows)
     if summary:
         columns = [name.replace("_", " ") for name in summary[0]]
         cells = [list(line.values()) for line in summary]
         _print_table("Test set, after the last round: mean ± half of the 95 % interval over seeds", columns, cells)
+        shares = ", ".join(f"{name} {share:.3g}" for name, share in class_prevalences(workdir).items())
+        print(f"Prevalence in the test set: {shares}")
     print(f"Run folder: {workdir}")
 
 
@@ -117,10 +120,7 @@ def _needs(name: str, entry: StrategyEntry) -> str:
 
 def print_strategies() -> None:
     """Print the strategy table."""
-    rows = [
-        [name, entry.paper, _needs(name, entry), entry.cost]
-        for name, entry in STRATEGIES.items()
-    ]
+    rows = [[name, entry.paper, _needs(name, entry), entry.cost] for name, entry in STRATEGIES.items()]
     _print_table(
         "Strategies (N pool, L labeled, D width, C classes, Q query)", ["name", "paper", "needs", "cost"], rows, 4
     )

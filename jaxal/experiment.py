@@ -13,6 +13,7 @@ from jaxal.config.study import ExperimentConfig
 from jaxal.data.dataset import Dataset, Part
 from jaxal.data.schedule import initial_labels, query_sizes
 from jaxal.errors import InputError
+from jaxal.evaluation.metrics import undefined
 from jaxal.evaluation.rows import MetricRow, pool_rows, split_rows
 from jaxal.models.model import Model, Variables
 from jaxal.models.organ_cnn import organ_cnn
@@ -270,6 +271,8 @@ def _fit_and_evaluate(
     rows = list(pool_rows(np.asarray(state.pool.labels), experiment.class_names, experiment.minority))
     for name, evaluation_set in experiment.evaluation_sets.items():
         metrics = evaluate_model(model, config, fitted.variables, evaluation_set, experiment.minority)
-        rows += split_rows(name, jax.device_get(metrics), experiment.class_names)
+        metrics = jax.device_get(metrics)
+        # A network that no label has trained has no score, only what its random start happens to give.
+        rows += split_rows(name, metrics if fitted.best_epoch > 0 else undefined(metrics), experiment.class_names)
     record = RoundRecord(tuple(rows), seconds_train, fitted.best_epoch)
     return state._replace(variables=fitted.variables), record

@@ -102,7 +102,9 @@ def expand_strategies(document: Document) -> None:
 def expand_class_names(document: Document) -> None:
     """Read class names that look like whole numbers as the text that they are, in place: `one_vs_rest = 8`."""
     data = document.get("data")
-    for name in ("one_vs_rest", "minority_class") if isinstance(data, dict) else ():
+    if not isinstance(data, dict):
+        return
+    for name in ("one_vs_rest", "minority_class"):
         if type(data.get(name)) is int:
             data[name] = str(data[name])
 

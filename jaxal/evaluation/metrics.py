@@ -112,6 +112,13 @@ def evaluate(
     return sound._replace(per_class=sound.per_class._replace(count=count, prevalence=prevalence))
 
 
+def undefined(metrics: Metrics) -> Metrics:
+    """Return the same metrics with every score NaN; `count` and `prevalence`, which need no model, stay."""
+    blank = jax.tree.map(lambda value: value * jnp.nan, metrics)
+    kept = {"count": metrics.per_class.count, "prevalence": metrics.per_class.prevalence}
+    return blank._replace(per_class=blank.per_class._replace(**kept))
+
+
 def selection_score(metrics: Metrics) -> tuple[Float[Array, ""], Float[Array, ""]]:
     """Returns what model selection maximizes: (AUROC, -loss), compared in that order by `is_better`.
 

@@ -22,8 +22,12 @@ class MetricRow(NamedTuple):
 
 
 def _plain(value: object) -> int | float | None:
-    """Turn a zero-dimensional array into a Python number; NaN into None."""
-    number = np.asarray(value).item()
+    """Turn a zero-dimensional array into a Python number; NaN into None.
+
+    A float32 becomes the shortest decimal that reads back to it: 0.9027778, not the digits that widening makes up.
+    """
+    array = np.asarray(value)
+    number = float(str(array[()])) if array.dtype == np.float32 else array.item()
     return None if isinstance(number, float) and not math.isfinite(number) else number
 
 

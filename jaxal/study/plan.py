@@ -68,8 +68,9 @@ def _notes(study: StudyConfig, dataset: Dataset, arms: tuple[ArmPlan, ...]) -> l
             notes.append(f"The {part} part holds no sample of the minority class {minority!r}.")
     num_pool = len(dataset.pool.labels)
     for arm in arms:
-        bought = [later - earlier for earlier, later in itertools.pairwise(arm.num_labeled)]
-        if any(size < (study.schedule.query_size or 1) for size in bought):
-            reason = "the pool is used up" if arm.num_labeled[-1] == num_pool else "so much is labeled already"
-            notes.append(f"Arm {arm.name} buys {' '.join(map(str, bought))} labels: {reason} in some round.")
+        for number, (before, after) in enumerate(itertools.pairwise(arm.num_labeled), start=1):
+            if after - before < (study.schedule.query_size or 1):
+                reason = "the pool is used up" if after == num_pool else "so much is labeled already"
+                notes.append(f"Arm {arm.name}, from round {number} on, buys fewer labels or none: {reason}.")
+                break
     return notes

@@ -11,7 +11,7 @@ from jaxal.evaluation.rows import MetricRow
 from jaxal.store.files import write_if_changed
 from jaxal.study.rounds import recorded_rounds
 
-__all__ = ["METRIC_COLUMNS", "RESULT_COLUMNS", "result_rows", "run_folder", "write_results"]
+__all__ = ["METRIC_COLUMNS", "RESULT_COLUMNS", "class_prevalences", "result_rows", "run_folder", "write_results"]
 
 # results.csv: column -> the journal's (split, metric) over all classes.
 _METRICS = {
@@ -72,6 +72,13 @@ def write_results(study: StudyConfig, workdir: Path) -> list[dict[str, Any]]:
         workdir / "metrics.csv", _csv(METRIC_COLUMNS, [[_cell(value) for value in row] for row in metrics])
     )
     return rows
+
+
+def class_prevalences(workdir: Path) -> dict[str, float]:
+    """Read each class's share of the test set from metrics.csv: what an average precision has to be held against."""
+    with open(workdir / "metrics.csv", newline="") as file:
+        rows = [row for row in csv.DictReader(file) if (row["split"], row["metric"]) == ("test", "prevalence")]
+    return {row["class"]: float(row["value"]) for row in rows}
 
 
 def _cells(row: dict[str, Any]) -> list[str]:

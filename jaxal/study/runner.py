@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 from jaxal.config.reading import config_text, experiment_config, recheck_study
 from jaxal.config.study import ArmConfig, StudyConfig
 from jaxal.data.dataset import Dataset, load_source, make_dataset
+from jaxal.errors import InputError
 from jaxal.experiment import make_experiment
 from jaxal.report.learning_curve_figure import draw_learning_curves
 from jaxal.store import lock, run_folder, signals
@@ -111,7 +112,14 @@ def _run_arm(
         results.write_results(study, workdir)
         listener.on_round(arm.name, seed, number, num_rounds)
 
-    run_rounds(experiment, folder, listener.on_steps, on_round, listener.on_note)
+    try:
+        run_rounds(experiment, folder, listener.on_steps, on_round, listener.on_note)
+    except InputError as error:
+        number = len(recorded_rounds(folder))
+        raise InputError(
+            f"arm {arm.name}, seed {seed}, round {number}: {error}. The fit before it has diverged; lower"
+            " training.learning_rate and start in another --workdir. Finished rounds are kept."
+        ) from error
 
 
 def _remaining_steps(study: StudyConfig, plan: StudyPlan, workdir: Path) -> int:
