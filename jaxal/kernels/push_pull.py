@@ -1,8 +1,9 @@
 """Minority push-pull sampling scores: CB-DAL Eq. 5 (Lin et al., MICCAI 2024)."""
 
+import jax
 import jax.numpy as jnp
 
-from jaxal.kernels.distances import distances_to_centers
+from jaxal.kernels.distances import squared_distances
 from jaxal.typing import Array, Bool, Float, Int32
 
 __all__ = ["majority_classes", "minority_class", "push_pull_scores"]
@@ -27,6 +28,8 @@ def push_pull_scores(
 
     score_i = ‖z_i - μ_minor‖₂ - min_{c majority} ‖z_i - μ_c‖₂   (Eq. 5, true L2, not squared)
 
+    computed as the largest of the differences to each majority class.
+
     Args:
         embeddings: z.
         centroids: μ, one row a class.
@@ -39,7 +42,16 @@ def push_pull_scores(
 
     Cost: O(NCD), C passes over the embeddings.
     """
-    distances = distances_to_centers(embeddings, centroids)
-    to_minority = jnp.take(distances, minority_class(counts), axis=1)
-    to_majority = jnp.min(jnp.where(majority_classes(counts)[None], distances, jnp.inf), axis=1)
-    return to_minority - to_majority, to_minority
+    minority = centroids[minority_class(counts)]
+    to_minority = jnp.sqrt(squared_distances(embeddings, minority))
+
+    def against(majority: Array) -> Array:
+        # a - b = (a² - b²) / (a + b), and a² - b² is a plain dot product: far from both centroids the difference of the
+        # distances themselves would be rounding alone.
+        dot = jnp.sum((2 * embeddings - (minority + majority)[None]) * (majority - minority)[None], axis=1)
+        total = to_minority + jnp.sqrt(squared_distances(embeddings, majority))
+        return jnp.where(total > 0, dot / jnp.where(total > 0, total, 1), 0)
+
+    differences = jax.lax.map(against, centroids)
+    score = jnp.max(jnp.where(majority_classes(counts)[:, None], differences, -jnp.inf), axis=0)
+    return score, to_minority

@@ -3,6 +3,7 @@
 import functools
 import itertools
 import math
+from collections.abc import Sequence
 from fractions import Fraction
 from typing import Any
 
@@ -22,7 +23,7 @@ def stage_sizes(shares: tuple[float, ...], query_size: int) -> np.ndarray:
     """Tabulate how many picks each stage gets for every query of 0 to Q: an int32 array [Q + 1, stages].
 
     The first k stages together get ceil(q·(share_1 + … + share_k)), so the first of two halves gets the odd one; shares
-    are read as the decimals that they were written as, and no float rounding moves a pick.
+    are read as the nearest fractions with a denominator up to a million, and no float rounding moves a pick.
 
     >>> stage_sizes((0.5, 0.5), 3).tolist()
     [[0, 0], [1, 0], [1, 1], [2, 1]]
@@ -33,13 +34,17 @@ def stage_sizes(shares: tuple[float, ...], query_size: int) -> np.ndarray:
     return np.diff(np.array(reached), axis=1).astype(np.int32)
 
 
-@functools.cache
-def budget_split(stages: tuple[tuple[Strategy, float], ...], *, name: str = "budget_split") -> Strategy:
+def budget_split(stages: Sequence[tuple[Strategy, float]], *, name: str = "budget_split") -> Strategy:
     """Compose stages (strategy, share) into one strategy: stage 1's picks, then stage 2's from what is left, …
 
     Picks of earlier stages count as excluded for later ones: not asked again, and not labeled either. Reasons read
     STAGE.REASON. The state is the tuple of the stages' states.
     """
+    return _composed(tuple(stages), name)
+
+
+@functools.cache
+def _composed(stages: tuple[tuple[Strategy, float], ...], name: str) -> Strategy:
     strategies = tuple(strategy for strategy, _ in stages)
     shares = tuple(share for _, share in stages)
     offsets = np.cumsum([0, *(len(strategy.reasons) for strategy in strategies)]).tolist()
@@ -56,7 +61,8 @@ def budget_split(stages: tuple[tuple[Strategy, float], ...], *, name: str = "bud
         queries, states, infos = [], [], []
         for number, strategy in enumerate(strategies):  # stages are few and differ; the loop is over them, not samples
             # The first stage draws with the query's own key: alone or as a stage, it makes the same picks.
-            stage_key = key if number == 0 else jax.random.fold_in(key, number)
+            # Later stages fold with numbers that no sample id (an int32) can have.
+            stage_key = key if number == 0 else jax.random.fold_in(key, 2**32 - number)
             stage_inputs = inputs._replace(labels_left=sizes[number])
             query, stage_state, info = strategy.acquire(
                 stage_key, state[number], stage_inputs, int(table[:, number].max())

@@ -34,6 +34,9 @@ def check_inputs(strategy: Strategy, inputs: AcquisitionInputs, num_classes: int
     if inputs.head is not None:
         _check_shape("head.weight", inputs.head.weight, (inputs.embeddings.shape[1], num_classes))
         _check_shape("head.bias", inputs.head.bias, (num_classes,))
+        for part, values in inputs.head._asdict().items():
+            if not jnp.all(jnp.isfinite(values)):
+                raise InputError(f"head.{part}: holds NaN or infinity")
     is_wrong = (inputs.pool.labels >= num_classes) | (inputs.pool.labels < EXCLUDED)
     problems = [("labels", is_wrong, f"lie outside -2 … {num_classes - 1}")]
     is_used = inputs.pool.labels != EXCLUDED

@@ -68,7 +68,7 @@ def stateless(inputs: AcquisitionInputs) -> tuple[()]:
 def num_to_pick(inputs: AcquisitionInputs, query_size: int) -> Int32[Array, ""]:
     """Count the picks of this query: min(query_size, labels_left, unlabeled)."""
     num_unlabeled = jnp.sum(is_selectable(inputs.pool), dtype=jnp.int32)
-    return jnp.minimum(jnp.minimum(inputs.labels_left, query_size), num_unlabeled)
+    return jnp.maximum(jnp.minimum(jnp.minimum(inputs.labels_left, query_size), num_unlabeled), 0)
 
 
 def single_reason(query: Query, values: Float[Array, " N"]) -> AcquisitionInfo:
