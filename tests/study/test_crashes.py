@@ -120,15 +120,16 @@ def test_a_real_kill_and_polite_stops(finished, tmp_path):
 
 
 @pytest.mark.slow
-def test_a_hundred_kills_at_random_times(finished, tmp_path):
+@pytest.mark.timeout(1800)
+def test_forty_kills_at_random_times(finished, tmp_path):
     _, result = finished
     config, workdir = tmp_path / "tiny.toml", tmp_path / "run"
     config.write_text(tomli_w.dumps(tiny()))
     moment = random.Random(0)
-    for _ in range(100):
+    for _ in range(40):
         process = command(config, workdir)
         try:
-            process.communicate(timeout=moment.uniform(3, 12))
+            process.communicate(timeout=moment.uniform(6, 25))  # starting and compiling take about eight seconds
         except subprocess.TimeoutExpired:
             process.kill()
             process.communicate()
