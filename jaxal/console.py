@@ -61,12 +61,19 @@ def progress() -> Iterator["StudyListener"]:
             left = "" if done.time_remaining is None else f", about {done.time_remaining:.0f} s left"
             console.print(f"{text} done ({done.percentage:.0f} % of the steps{left})", highlight=False, markup=False)
 
+    def on_images(done: int, total: int) -> None:
+        bar.update(task, total=total, completed=done, description="reading images")
+        if done == total:
+            bar.update(task, total=None, completed=0, description="starting")
+            console.print(f"{total} images read", highlight=False, markup=False)
+
     with bar:
         yield StudyListener(
             on_plan=on_plan,
             on_steps=lambda num_steps: bar.advance(task, num_steps),
             on_round=on_round,
             on_note=lambda text: console.print(f"note: {text}", highlight=False, markup=False),
+            on_images=on_images,
         )
 
 
@@ -96,10 +103,17 @@ def print_result(rows: list[dict[str, Any]], workdir: Path) -> None:
 
 def print_plan(study: StudyConfig, plan: "StudyPlan") -> None:
     """Print what a study would do."""
-    parts = {"pool": plan.pool_counts, "validation": plan.validation_counts, "test": plan.test_counts}
+    parts = {
+        "pool": plan.pool_counts,
+        "validation": plan.validation_counts,
+        "test": plan.test_counts,
+        "external": plan.external_counts,
+    }
     classes = list(plan.pool_counts)
     counted = [
-        [name, *(str(counts[each]) for each in classes), str(sum(counts.values()))] for name, counts in parts.items()
+        [name, *(str(counts[each]) for each in classes), str(sum(counts.values()))]
+        for name, counts in parts.items()
+        if counts
     ]
     _print_table(f"{study.name}: samples", ["part", *classes, "all"], counted)
     arms = [

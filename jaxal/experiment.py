@@ -12,6 +12,7 @@ import numpy as np
 from jaxal.config.study import ExperimentConfig
 from jaxal.data.dataset import Dataset, Part
 from jaxal.data.schedule import initial_labels, query_sizes
+from jaxal.data.splits import hold_out, max_held_out
 from jaxal.errors import InputError
 from jaxal.evaluation.metrics import undefined
 from jaxal.evaluation.rows import MetricRow, pool_rows, split_rows
@@ -59,7 +60,9 @@ class Experiment(NamedTuple):
     pool_images: UInt8[Array, "N H W ch"]
     pool_ids: np.ndarray  # str [N]
     sample_ids: Array  # int32 [N]
-    evaluation_sets: dict[str, EvaluationSet]  # "validation", "test"
+    pool_groups: np.ndarray | None  # str [N]; what belongs together, None where every sample stands alone
+    validation: EvaluationSet | None  # None: held out of the labels bought, anew in each fit
+    test_sets: dict[str, EvaluationSet]  # "test", and "external" where there is one
 
 
 class ExperimentState(NamedTuple):
@@ -106,9 +109,12 @@ def make_experiment(config: ExperimentConfig, dataset: Dataset) -> Experiment:
         pool_images=jnp.asarray(dataset.pool.images),
         pool_ids=dataset.pool.ids,
         sample_ids=jnp.asarray(dataset.pool.sample_ids),
-        evaluation_sets={
-            "validation": _evaluation_set(dataset.validation),
-            "test": _evaluation_set(dataset.test),
+        pool_groups=dataset.pool.groups,
+        validation=None if dataset.validation is None else _evaluation_set(dataset.validation),
+        test_sets={
+            name: _evaluation_set(part)
+            for name, part in (("test", dataset.test), ("external", dataset.external))
+            if part is not None
         },
     )
 
@@ -137,7 +143,23 @@ def plan_labels(config: ExperimentConfig, dataset: Dataset) -> tuple[np.ndarray,
 
 
 def _evaluation_set(part: Part) -> EvaluationSet:
-    return EvaluationSet(jnp.asarray(part.images), jnp.asarray(part.labels))
+    return EvaluationSet(jnp.asarray(part.images), jnp.asarray(part.labels), jnp.ones(len(part.labels), bool))
+
+
+def _fit_sets(experiment: Experiment, labels: Array, max_labeled: int) -> tuple[Array, EvaluationSet]:
+    """Return the labels that train, and the set that validates: a fixed one, or some of the labels bought so far."""
+    if experiment.validation is not None:
+        return labels, experiment.validation
+    fraction, num_classes = experiment.config.data.split.validation_fraction, len(experiment.class_names)
+    known = np.asarray(labels)
+    held = hold_out(known, experiment.pool_groups, num_classes, fraction, experiment.config.seed)
+    training = known.copy()
+    training[held] = UNLABELED
+    # Padded to the most that any round can hold out: shapes never change.
+    rows = np.zeros(max_held_out(max_labeled, num_classes, fraction), np.int32)
+    rows[: len(held)] = held
+    is_counted = jnp.asarray(np.arange(len(rows)) < len(held))
+    return jnp.asarray(training), EvaluationSet(experiment.pool_images[rows], labels[rows], is_counted)
 
 
 def round_key(experiment: Experiment, round_number: int, purpose: int) -> Array:
@@ -254,22 +276,23 @@ def _fit_and_evaluate(
 ) -> tuple[ExperimentState, RoundRecord]:
     model, config = experiment.model, experiment.config.training
     began = time.perf_counter()
-    num_initial = int(np.sum(experiment.initial_labels != UNLABELED))
+    max_labeled = int(np.sum(experiment.initial_labels != UNLABELED)) + sum(experiment.query_sizes)
+    training_labels, validation = _fit_sets(experiment, state.pool.labels, max_labeled)
     fitted = fit(
         model,
         config,
         round_key(experiment, int(state.pool.round), FIT),
         experiment.pool_images,
-        state.pool.labels,
-        experiment.evaluation_sets["validation"],
+        training_labels,
+        validation,
         positive_class=experiment.minority,
-        max_labeled=num_initial + sum(experiment.query_sizes),
+        max_labeled=max_labeled,
         on_steps=on_steps,
     )
     jax.block_until_ready(fitted.variables)
     seconds_train = time.perf_counter() - began
     rows = list(pool_rows(np.asarray(state.pool.labels), experiment.class_names, experiment.minority))
-    for name, evaluation_set in experiment.evaluation_sets.items():
+    for name, evaluation_set in {"validation": validation, **experiment.test_sets}.items():
         metrics = evaluate_model(model, config, fitted.variables, evaluation_set, experiment.minority)
         metrics = jax.device_get(metrics)
         # A network that no label has trained has no score, only what its random start happens to give.

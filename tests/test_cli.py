@@ -157,11 +157,11 @@ def test_a_dry_run_says_what_would_be_done_and_writes_nothing(config, ran, capsy
     assert [path.name for path in tmp_path.iterdir()] == ["tiny.toml"]
     assert not ran
     rows = [line.split() for line in capsys.readouterr().out.replace("│", " ").splitlines()]
-    assert ["pool", "973", "49", "1022"] in rows
+    assert ["pool", "960", "48", "1008"] in rows
     assert ["test", "325", "35", "360"] in rows
-    # 5 % of each class are 49 + 2; an epoch over 51, 71, 91 labels is 2 + 3 + 3 steps of 32, and there are 50 epochs.
-    assert ["random", "2", "51", "71", "91", "400"] in rows
-    assert ["full", "2", "1022", "1600"] in rows
+    # 5 % of each class are 48 + 2; an epoch over 50, 70, 90 labels is 2 + 3 + 3 steps of 32, and there are 50 epochs.
+    assert ["random", "2", "50", "70", "90", "400"] in rows
+    assert ["full", "2", "1008", "1600"] in rows
 
 
 def test_a_dry_run_refuses_data_that_do_not_fit_with_1(config, capsys, tmp_path):

@@ -6,32 +6,183 @@ from msgspec import Meta
 
 from jaxal.config.struct import LARGEST, ConfigStruct
 
-__all__ = ["DataConfig", "DigitsConfig", "RatioImbalanceConfig", "SplitConfig"]
+__all__ = [
+    "CSVConfig",
+    "CountsImbalanceConfig",
+    "DataConfig",
+    "DigitsConfig",
+    "ExternalConfig",
+    "FashionMNISTConfig",
+    "FolderConfig",
+    "IDXConfig",
+    "ImbalanceConfig",
+    "MedMNISTConfig",
+    "ProfileImbalanceConfig",
+    "RatioImbalanceConfig",
+    "SourceConfig",
+    "SplitConfig",
+]
 
 Fraction = Annotated[float, Meta(gt=0, lt=1)]
+Path = Annotated[str, Meta(min_length=1)]
+Parts = Literal["pool", "pool_and_validation"]
 
 
 class DigitsConfig(ConfigStruct, frozen=True, tag_field="kind", tag="digits"):
     """The 1,797 gray 8×8 digits that scikit-learn ships."""
 
 
+class FashionMNISTConfig(ConfigStruct, frozen=True, tag_field="kind", tag="fashion_mnist"):
+    """Fashion-MNIST: 60,000 training and 10,000 test images, gray 28×28, ten classes.
+
+    Fields:
+        folder: holds its four IDX files; where empty, the usual places are searched, Debian's package among them.
+    """
+
+    folder: str = ""
+
+
+class IDXConfig(ConfigStruct, frozen=True, tag_field="kind", tag="idx"):
+    """Four IDX files with MNIST's names: train and t10k, images-idx3-ubyte and labels-idx1-ubyte, gzipped or not.
+
+    Fields:
+        folder: holds them.
+        class_names: in the order of the labels; "0", "1", … where empty.
+    """
+
+    folder: Path
+    class_names: tuple[str, ...] = ()
+
+
+class MedMNISTConfig(ConfigStruct, frozen=True, tag_field="kind", tag="medmnist"):
+    """An npz file in MedMNIST's form: {train,val,test}_images and _labels; the MD5 of its own files is checked.
+
+    Fields:
+        path: of the file.
+        class_names: in the order of the labels; where empty, those of a MedMNIST set with that file name, else "0", ….
+    """
+
+    path: Path
+    class_names: tuple[str, ...] = ()
+
+
+class FolderConfig(ConfigStruct, frozen=True, tag_field="kind", tag="folder"):
+    """A folder of image files with one sub-folder per class, or one per part (train, validation, test) with such in it.
+
+    Fields:
+        path: of the folder, relative to where the command runs.
+        image_size: side in pixels that every image is resized to, once.
+        color: "rgb" or "gray".
+        max_bad: files that cannot be used and are left out, at most; with more the data is refused.
+        cache: folder of the resized images; the user's cache folder where empty.
+    """
+
+    path: Path
+    image_size: Annotated[int, Meta(ge=1, le=4096)] = 64
+    color: Literal["rgb", "gray"] = "rgb"
+    max_bad: Annotated[int, Meta(ge=0)] = 0
+    cache: str = ""
+
+
+class CSVConfig(ConfigStruct, frozen=True, tag_field="kind", tag="csv"):
+    """A CSV file with one row per image, the images beside it.
+
+    Fields:
+        path: of the CSV file, relative to where the command runs.
+        images: folder that the names in the image column are relative to; the CSV file's own where empty.
+        image_column, label_column: names of the columns with the file and its class.
+        group_column: what belongs together, such as a patient; where absent, "group" if there is such a column.
+        split_column: train, validation or test; where absent, "split" if there is such a column.
+        image_size, color, max_bad, cache: as of a folder.
+    """
+
+    path: Path
+    images: str = ""
+    image_column: str = "image"
+    label_column: str = "label"
+    group_column: str | None = None
+    split_column: str | None = None
+    image_size: Annotated[int, Meta(ge=1, le=4096)] = 64
+    color: Literal["rgb", "gray"] = "rgb"
+    max_bad: Annotated[int, Meta(ge=0)] = 0
+    cache: str = ""
+
+
+SourceConfig = DigitsConfig | FashionMNISTConfig | IDXConfig | MedMNISTConfig | FolderConfig | CSVConfig
+
+
+class ExternalConfig(ConfigStruct, frozen=True):
+    """An external test set by a column of the data, such as the hospital.
+
+    Fields:
+        column: its name.
+        internal: values of it that are internal; images with any other are the external test set.
+    """
+
+    column: Annotated[str, Meta(min_length=1)]
+    internal: Annotated[tuple[str, ...], Meta(min_length=1)]
+
+
 class SplitConfig(ConfigStruct, frozen=True):
-    """A random split, stratified by class; what is neither validation nor test is the pool."""
+    """A random split, stratified by class, whole groups where the data has groups; what is left over is the pool.
+
+    Fields:
+        validation_fraction: share of the internal data, or of the training part where the data comes with a test part.
+        test_fraction: share of the internal data; not used where the data comes with a test part.
+        given: "use" takes the parts that the data comes with; "ignore" draws all anew.
+        validation: "fixed" sets validation apart, outside the budget; "from_labeled" sets none apart and holds out
+            validation_fraction of the labels bought so far in every round instead.
+        external: an external test set by a column.
+    """
 
     validation_fraction: Fraction = 0.1
     test_fraction: Fraction = 0.1
+    given: Literal["use", "ignore"] = "use"
+    validation: Literal["fixed", "from_labeled"] = "fixed"
+    external: ExternalConfig | None = None
 
 
 class RatioImbalanceConfig(ConfigStruct, frozen=True, tag_field="kind", tag="ratio"):
-    """Keep every other sample, and of the minority class one for each `ratio` of them.
+    """The largest part of the data that has `ratio` samples of the other classes for each one of the minority class.
 
     Fields:
-        ratio: samples of all other classes together per minority sample; a class that is already rarer stays whole.
-        parts: "pool" prunes the pool alone, "pool_and_validation" both alike. The test part is never pruned.
+        ratio: samples of all other classes together per minority sample.
+        total: about so many samples in the pool, the ratio exact; as many as there are where absent.
+        parts: "pool" prunes the pool alone, "pool_and_validation" both. Test parts are never pruned.
     """
 
     ratio: Annotated[float, Meta(ge=1, le=LARGEST)]
-    parts: Literal["pool", "pool_and_validation"] = "pool_and_validation"
+    total: Annotated[int, Meta(ge=2)] | None = None
+    parts: Parts = "pool_and_validation"
+
+
+class CountsImbalanceConfig(ConfigStruct, frozen=True, tag_field="kind", tag="counts"):
+    """So many samples of each class in the pool; a class that is not named stays whole.
+
+    Fields:
+        counts: samples to keep, by class name.
+        parts: as of a ratio; validation keeps the same share of each class.
+    """
+
+    counts: dict[str, Annotated[int, Meta(ge=0)]]
+    parts: Parts = "pool_and_validation"
+
+
+class ProfileImbalanceConfig(ConfigStruct, frozen=True, tag_field="kind", tag="profile"):
+    """A pool of a given size and imbalance ir = σ/μ of its class counts (Aggarwal et al.), exponential over classes.
+
+    Fields:
+        ir: standard deviation (ddof 0) over mean of the class counts.
+        total: samples in the pool.
+        parts: as of a ratio; validation keeps the same share of each class.
+    """
+
+    ir: Annotated[float, Meta(ge=0, le=LARGEST)]
+    total: Annotated[int, Meta(ge=1)]
+    parts: Parts = "pool_and_validation"
+
+
+ImbalanceConfig = RatioImbalanceConfig | CountsImbalanceConfig | ProfileImbalanceConfig
 
 
 class DataConfig(ConfigStruct, frozen=True):
@@ -46,8 +197,8 @@ class DataConfig(ConfigStruct, frozen=True):
         imbalance: how the pool is made imbalanced; as it is where absent.
     """
 
-    source: DigitsConfig
+    source: SourceConfig
     one_vs_rest: str = ""
     minority_class: str = ""
     split: SplitConfig = SplitConfig()
-    imbalance: RatioImbalanceConfig | None = None
+    imbalance: ImbalanceConfig | None = None

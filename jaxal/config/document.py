@@ -100,13 +100,20 @@ def expand_strategies(document: Document) -> None:
 
 
 def expand_class_names(document: Document) -> None:
-    """Read class names that look like whole numbers as the text that they are, in place: `one_vs_rest = 8`."""
-    data = document.get("data")
-    if not isinstance(data, dict):
-        return
-    for name in ("one_vs_rest", "minority_class"):
-        if type(data.get(name)) is int:
-            data[name] = str(data[name])
+    """Read names that look like whole numbers as the text that they are, in place: `one_vs_rest = 8`."""
+    data = _table(document, "data")
+    source, external = _table(data, "source"), _table(_table(data, "split"), "external")
+    places = ((data, "one_vs_rest"), (data, "minority_class"), (source, "class_names"), (external, "internal"))
+    for table, name in places:
+        if type(table.get(name)) is int:
+            table[name] = str(table[name])
+        elif isinstance(table.get(name), list):
+            table[name] = [str(item) if type(item) is int else item for item in table[name]]
+
+
+def _table(node: Document, name: str) -> Document:
+    table = node.get(name)
+    return table if isinstance(table, dict) else {}
 
 
 def expand_arms(document: Document) -> None:

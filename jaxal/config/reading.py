@@ -105,8 +105,6 @@ def _arm_contradictions(study: StudyConfig, arm: ArmConfig, where: str) -> Itera
     training = arm.training or study.training
     if training.final_learning_rate > training.learning_rate:
         yield f"{where}: training.final_learning_rate exceeds learning_rate"
-    if training.loss == "bce" and not study.data.one_vs_rest:
-        yield f"{where}: training.loss = 'bce' is for two classes; set data.one_vs_rest, or use 'cross_entropy'"
 
 
 def _strategy_contradictions(strategy: StrategyConfig | None, where: str) -> Iterator[str]:

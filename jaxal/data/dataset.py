@@ -1,17 +1,34 @@
 """The data of one experiment: a pool with hidden labels, a validation and a test part, in fixed order."""
 
+import functools
+from collections.abc import Callable
 from typing import NamedTuple
 
 import numpy as np
 
-from jaxal.config.data import DataConfig
-from jaxal.data.imbalance import prune_to_ratio
+from jaxal.config.data import (
+    CSVConfig,
+    DataConfig,
+    DigitsConfig,
+    FashionMNISTConfig,
+    FolderConfig,
+    IDXConfig,
+    MedMNISTConfig,
+    SourceConfig,
+)
+from jaxal.data.imbalance import prune
+from jaxal.data.partition import partition
+from jaxal.data.readers.csv_table import read_csv
 from jaxal.data.readers.digits import read_digits
+from jaxal.data.readers.folder import read_folder
+from jaxal.data.readers.idx import read_fashion_mnist, read_idx
+from jaxal.data.readers.medmnist import read_medmnist
 from jaxal.data.source import ImageSource, class_index, one_vs_rest
-from jaxal.data.splits import Split, stratified_split
 from jaxal.errors import DataError
 
 __all__ = ["Dataset", "Part", "load_source", "make_dataset"]
+
+OnImages = Callable[[int, int], None]
 
 
 class Part(NamedTuple):
@@ -21,27 +38,34 @@ class Part(NamedTuple):
     labels: np.ndarray  # int32 [n]; for the pool these are the hidden truth
     ids: np.ndarray  # str [n]
     sample_ids: np.ndarray  # int32 [n], positions in the source: stable under permutation of the part
+    groups: np.ndarray | None = None  # str [n]; None where every sample stands alone
 
 
 class Dataset(NamedTuple):
     """What an experiment runs on."""
 
     pool: Part
-    validation: Part
+    validation: Part | None  # None where it is held out of the labels bought
     test: Part
+    external: Part | None  # a test set from elsewhere, None where there is none
     class_names: tuple[str, ...]
     minority: int  # the class whose finding is counted; positive in AUROC and average precision where C = 2
     mean: tuple[float, ...]
     std: tuple[float, ...]
+    notes: tuple[str, ...] = ()  # what a reader of the results should know of the data
 
 
-def load_source(config: DataConfig) -> ImageSource:
+def load_source(config: DataConfig, on_images: OnImages = lambda done, total: None) -> ImageSource:
     """Open the source of a config, as two classes if one_vs_rest is set.
+
+    Args:
+        config: of the data.
+        on_images: told how many image files of how many have been read, where the source is made of files.
 
     Raises:
         DataError: the data is missing or has fewer than two classes, or a class named in the config is not in it.
     """
-    source = read_digits(config.source)
+    source = _read(config.source, on_images)
     if config.one_vs_rest:
         source = one_vs_rest(source, config.one_vs_rest)
     if len(source.class_names) < 2:
@@ -51,41 +75,64 @@ def load_source(config: DataConfig) -> ImageSource:
     return source
 
 
+def _read(config: SourceConfig, on_images: OnImages) -> ImageSource:
+    match config:
+        case DigitsConfig():
+            return read_digits(config)
+        case FashionMNISTConfig():
+            return read_fashion_mnist(config)
+        case IDXConfig():
+            return read_idx(config)
+        case MedMNISTConfig():
+            return read_medmnist(config)
+        case FolderConfig():
+            return read_folder(config, on_images)
+        case CSVConfig():
+            return read_csv(config, on_images)
+
+
 def make_dataset(source: ImageSource, config: DataConfig, seed: int) -> Dataset:
     """Split a source and thin out its pool: the same seed gives the same parts, whatever is done with them.
 
     Raises:
-        DataError: a part is empty.
+        DataError: a part is empty, or the split or the imbalance asks for what is not there.
     """
-    num_classes = len(source.class_names)
-    split = stratified_split(source.labels, num_classes, config.split, seed)
-    split = _prune(source, split, config, seed)
-    for name, indices in split._asdict().items():
-        if len(indices) == 0:
+    parted = partition(source, config.split, seed)
+    indices = {"pool": parted.pool, "validation": parted.validation, "test": parted.test, "external": parted.external}
+    indices |= _pruned(source, indices, config, seed)
+    may_be_empty = {"external"} | ({"validation"} if config.split.validation == "from_labeled" else set())
+    for name, rows in indices.items():
+        if len(rows) == 0 and name not in may_be_empty:
             raise DataError(f"data.split: the {name} part is empty ({len(source.labels)} samples in all)")
+    validation, external = (_part(source, indices[name]) for name in ("validation", "external"))
     return Dataset(
-        pool=_part(source, split.pool),
-        validation=_part(source, split.validation),
-        test=_part(source, split.test),
+        pool=_part(source, indices["pool"]),
+        validation=validation if len(validation.ids) else None,
+        test=_part(source, indices["test"]),
+        external=external if len(external.ids) else None,
         class_names=source.class_names,
-        minority=_minority(source, config, source.labels[split.pool]),
+        minority=_minority(source, config, source.labels[indices["pool"]]),
         mean=source.mean,
         std=source.std,
+        notes=(*source.notes, *parted.notes),
     )
 
 
-def _prune(source: ImageSource, split: Split, config: DataConfig, seed: int) -> Split:
-    imbalance = config.imbalance
-    if imbalance is None:
-        return split
-    num_classes = len(source.class_names)
-    minority = _minority(source, config, source.labels)
-    parts = ("pool", "validation") if imbalance.parts == "pool_and_validation" else ("pool",)
-    for name in parts:
-        indices = getattr(split, name)
-        kept = prune_to_ratio(source.labels[indices], num_classes, minority, imbalance.ratio, seed, name)
-        split = split._replace(**{name: indices[kept]})
-    return split
+def _pruned(
+    source: ImageSource, indices: dict[str, np.ndarray], config: DataConfig, seed: int
+) -> dict[str, np.ndarray]:
+    if config.imbalance is None:
+        return {}
+    minority, labels = _minority(source, config, source.labels), source.labels
+    choose = functools.partial(prune, config.imbalance, class_names=source.class_names, minority=minority, seed=seed)
+    pool = indices["pool"]
+    kept = {"pool": pool[choose(labels=labels[pool], purpose="pool")]}
+    if config.imbalance.parts == "pool_and_validation":
+        count = functools.partial(np.bincount, minlength=len(source.class_names))
+        validation = indices["validation"]
+        like = (count(labels[pool]), count(labels[kept["pool"]]))
+        kept["validation"] = validation[choose(labels=labels[validation], purpose="validation", like=like)]
+    return kept
 
 
 def _minority(source: ImageSource, config: DataConfig, labels: np.ndarray) -> int:
@@ -102,4 +149,5 @@ def _part(source: ImageSource, indices: np.ndarray) -> Part:
         labels=source.labels[indices].astype(np.int32),
         ids=source.ids[indices],
         sample_ids=indices.astype(np.int32),
+        groups=None if source.groups is None else source.groups[indices],
     )

@@ -1,13 +1,17 @@
 """A set of labeled images, whatever its form on disk."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from types import MappingProxyType
 from typing import NamedTuple
 
 import numpy as np
 
 from jaxal.errors import DataError
 
-__all__ = ["ImageSource", "class_index", "one_vs_rest"]
+__all__ = ["TEST", "TRAIN", "VALIDATION", "ImageSource", "class_index", "one_vs_rest"]
+
+# The names of the parts that data may come in.
+TRAIN, VALIDATION, TEST = "train", "validation", "test"
 
 
 class ImageSource(NamedTuple):
@@ -19,8 +23,12 @@ class ImageSource(NamedTuple):
     image_shape: tuple[int, int, int]  # height, width, channels
     mean: tuple[float, ...]  # per channel, of pixels scaled to [0, 1]
     std: tuple[float, ...]
-    fingerprint: str  # SHA-256 of ids, labels and pixels: the same data, or not
+    fingerprint: str  # SHA-256 of everything here and of the pixels: the same data, or not
     read: Callable[[np.ndarray], np.ndarray]  # indices [B] -> uint8 [B, height, width, channels]
+    groups: np.ndarray | None = None  # str [n]; what belongs together (a patient) never stands on two sides of a split
+    parts: np.ndarray | None = None  # str [n], TRAIN, VALIDATION or TEST: the split that the data comes with
+    columns: Mapping[str, np.ndarray] = MappingProxyType({})  # further facts, str [n] each, such as a center
+    notes: tuple[str, ...] = ()  # what a user should know of the reading: files left out, files converted
 
 
 def one_vs_rest(source: ImageSource, class_name: str) -> ImageSource:

@@ -1,20 +1,10 @@
 """Random choices on the host that decide which sample is pool, validation, test, or labeled from the start."""
 
-from typing import NamedTuple
+from collections.abc import Sequence
 
 import numpy as np
 
-from jaxal.config.data import SplitConfig
-
-__all__ = ["Split", "choose_per_class", "draw_priorities", "round_half_up", "stratified_split"]
-
-
-class Split(NamedTuple):
-    """Source indices of each part, ascending; disjoint."""
-
-    pool: np.ndarray
-    validation: np.ndarray
-    test: np.ndarray
+__all__ = ["choose_per_class", "draw_parts", "draw_priorities", "hold_out", "max_held_out", "round_half_up"]
 
 
 def draw_priorities(num_samples: int, seed: int, purpose: str) -> np.ndarray:
@@ -27,24 +17,104 @@ def round_half_up(value: float) -> int:
     return int(np.floor(value + 0.5))
 
 
-def choose_per_class(labels: np.ndarray, counts: np.ndarray, priorities: np.ndarray) -> np.ndarray:
+def choose_per_class(labels: np.ndarray, counts: Sequence[int] | np.ndarray, priorities: np.ndarray) -> np.ndarray:
     """Choose counts[c] samples of each class, those of the lowest priority; positions ascending."""
     order = np.argsort(priorities)
-    chosen = [order[labels[order] == label][:count] for label, count in enumerate(counts)]
+    ordered = labels[order]
+    chosen = [order[ordered == label][:count] for label, count in enumerate(counts)]
     return np.sort(np.concatenate(chosen)).astype(np.int64)
 
 
-def stratified_split(labels: np.ndarray, num_classes: int, config: SplitConfig, seed: int) -> Split:
-    """Split so that each class is represented in each part by its share, rounded half up.
+def draw_parts(
+    labels: np.ndarray, groups: np.ndarray | None, num_classes: int, fractions: Sequence[float], priorities: np.ndarray
+) -> list[np.ndarray]:
+    """Draw disjoint parts, each with its fraction of each class; what is in none of them is left over.
 
-    The sizes of the parts depend on the counts alone, not on the seed: every seed compiles to the same shapes.
+    Without groups, each class gives round_half_up(n_c · fraction) samples: the sizes depend on the counts alone, not on
+    the seed. With groups, every group goes whole into one part or stays; a class is met as closely as groups allow.
+
+    Args:
+        labels: int [n], 0 … C-1.
+        groups: what belongs together, [n]; None where every sample stands alone.
+        num_classes: C.
+        fractions: of the parts; together below 1.
+        priorities: random ranks [n]; the lowest are drawn first.
+
+    Returns:
+        Positions of each part, ascending.
     """
+    if groups is not None:
+        return _draw_groups(labels, groups, num_classes, fractions, priorities)
     counts = np.bincount(labels, minlength=num_classes)
-    test_counts = np.array([round_half_up(count * config.test_fraction) for count in counts])
-    validation_counts = np.array([round_half_up(count * config.validation_fraction) for count in counts])
-    validation_counts = np.minimum(validation_counts, counts - test_counts)
-    priorities = draw_priorities(len(labels), seed, "split")
-    test = choose_per_class(labels, test_counts, priorities)
-    rest = np.setdiff1d(np.arange(len(labels)), test)
-    validation = rest[choose_per_class(labels[rest], validation_counts, priorities[rest])]
-    return Split(pool=np.setdiff1d(rest, validation), validation=validation, test=test)
+    left = np.arange(len(labels))
+    parts = []
+    for fraction in fractions:
+        wanted = [round_half_up(count * fraction) for count in counts]  # the class has fewer left: all of them
+        parts.append(left[choose_per_class(labels[left], wanted, priorities[left])])
+        left = np.setdiff1d(left, parts[-1])
+    return parts
+
+
+def _draw_groups(
+    labels: np.ndarray, groups: np.ndarray, num_classes: int, fractions: Sequence[float], priorities: np.ndarray
+) -> list[np.ndarray]:
+    """Deal groups out, those that hold the rarest class first, in random order whatever their size.
+
+    Each goes to the part (what is left over is one as well, and comes first among equals) that lacks the largest share
+    of its own target of that class. So from three groups on, a class is in pool, test and validation, and what is drawn
+    misses its share of a class by about one group at most.
+    """
+    _, first, members = np.unique(groups, return_index=True, return_inverse=True)
+    counts = np.zeros((len(first), num_classes))
+    np.add.at(counts, (members, labels), 1)
+    totals = counts.sum(0)
+    rarest_first = [c for c in np.argsort(totals, kind="stable") if totals[c] > 0]
+    shares = np.array([1 - sum(fractions), *fractions])
+    missing = shares[:, None] * totals[None]  # [parts, C]: what each still lacks
+    targets = missing.copy()
+    part_of = np.full(len(first), -1)
+    for label in rarest_first:
+        own = np.flatnonzero((counts[:, label] > 0) & (part_of < 0))
+        for group in own[np.argsort(priorities[first[own]])]:
+            part_of[group] = np.argmax(missing[:, label] / targets[:, label])
+            missing[part_of[group]] -= counts[group]
+    return [np.flatnonzero(part_of[members] == number) for number in range(1, len(shares))]
+
+
+def hold_out(labels: np.ndarray, groups: np.ndarray | None, num_classes: int, fraction: float, seed: int) -> np.ndarray:
+    """Choose the labeled samples that validate instead of training, from the labels bought so far.
+
+    Of each class its fraction, at least one where it has two, never all; with groups, whole groups as long as they fit
+    in `max_held_out`, and never the last group of a class.
+
+    Args:
+        labels: int [N], negative where there is no label.
+        groups: [N] or None.
+        num_classes: C.
+        fraction: share of the labels.
+        seed: of the choice: it does not change from round to round.
+
+    Returns:
+        Positions, ascending; none where no class can spare a sample.
+    """
+    rows = np.flatnonzero(labels >= 0)
+    priorities = draw_priorities(len(labels), seed, "hold out")[rows]
+    counts = np.bincount(labels[rows], minlength=num_classes)
+    wanted = np.minimum(np.maximum([round_half_up(count * fraction) for count in counts], 1), np.maximum(counts - 1, 0))
+    if groups is None:
+        return rows[choose_per_class(labels[rows], wanted, priorities)]
+    room, chosen = max_held_out(len(rows), num_classes, fraction), []
+    missing, spare = wanted.astype(np.int64), counts.astype(np.int64)
+    _, first, members = np.unique(groups[rows], return_index=True, return_inverse=True)
+    for group in np.argsort(priorities[first]):
+        held = np.bincount(labels[rows[members == group]], minlength=num_classes)
+        keeps_every_class = np.all(spare - held >= np.minimum(counts, 1))
+        if held.sum() <= room and keeps_every_class and np.any((held > 0) & (missing > 0)):
+            chosen.append(group)
+            room, missing, spare = room - held.sum(), missing - held, spare - held
+    return rows[np.isin(members, chosen)]
+
+
+def max_held_out(num_labeled: int, num_classes: int, fraction: float) -> int:
+    """Bound what `hold_out` can choose of so many labels, so that shapes can be fixed for a whole run."""
+    return min(num_labeled, int(np.ceil(num_labeled * fraction)) + num_classes)

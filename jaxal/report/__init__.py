@@ -1,1 +1,1 @@
-"""What a study shows: tables and figures regenerated from results.csv."""
+"""What a study shows: tables, figures and one HTML page, made anew from its rows and journals."""

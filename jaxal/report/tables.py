@@ -1,8 +1,10 @@
 """The result table: one row for each arm at its last round."""
 
 from jaxal.evaluation.learning_curve import Interval, Row, interval, learning_curves, require_columns
+from jaxal.report.wording import NOT_DEFINED, estimate
 
-NOT_DEFINED = "not defined"
+__all__ = ["markdown", "summary_table"]
+
 _SECONDS = ("seconds_train", "seconds_embed", "seconds_acquire")
 
 
@@ -38,8 +40,8 @@ def summary_table(rows: list[Row], *, confidence: float = 0.95) -> list[dict[str
                 "arm": arm,
                 "seeds": str(len(last)),
                 "labels": f"{labels:.0f}" if labels.is_integer() else f"{labels:.1f}",
-                "auroc": _with_half_width(at_last_round("auroc"), len(last)),
-                "average_precision": _with_half_width(at_last_round("average_precision"), len(last)),
+                "auroc": estimate(at_last_round("auroc"), len(last)),
+                "average_precision": estimate(at_last_round("average_precision"), len(last)),
                 "minority_found": _one_decimal(at_last_round("minority_labeled").mean),
                 "seconds": _one_decimal(interval(_total_seconds(of_arm)).mean),
             }
@@ -64,14 +66,6 @@ def markdown(table: list[dict[str, str]]) -> str:
         *([row[column].replace("|", "\\|") for column in columns] for row in table),
     ]
     return "".join(f"| {' | '.join(cells)} |\n" for cells in lines)
-
-
-def _with_half_width(estimate: Interval, num_seeds: int) -> str:
-    if estimate.mean is None:
-        return NOT_DEFINED
-    half_width = "" if estimate.high is None else f" ± {estimate.high - estimate.mean:.3f}"
-    missing = "" if estimate.num == num_seeds else f" ({estimate.num} of {num_seeds} seeds)"
-    return f"{estimate.mean:.3f}{half_width}{missing}"
 
 
 def _one_decimal(mean: float | None) -> str:

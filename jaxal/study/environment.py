@@ -13,7 +13,9 @@ from jaxal.data.source import ImageSource
 
 __all__ = ["describe_environment"]
 
-PACKAGES = ("jaxal", "jax", "jaxlib", "flax", "optax", "orbax-checkpoint", "numpy", "scikit-learn")
+PACKAGES = (
+    "jaxal", "jax", "jaxlib", "flax", "optax", "orbax-checkpoint", "numpy", "scikit-learn", "pillow", "simplejpeg",
+)  # fmt: skip
 
 
 def describe_environment(source: ImageSource) -> dict[str, Any]:

@@ -7,7 +7,8 @@ import numpy as np
 
 from jaxal.config.reading import experiment_config
 from jaxal.config.study import ArmConfig, StudyConfig
-from jaxal.data.dataset import Dataset
+from jaxal.data.dataset import Dataset, Part
+from jaxal.errors import ConfigError
 from jaxal.experiment import make_model, plan_labels
 from jaxal.training.batches import steps_per_epoch
 
@@ -27,45 +28,68 @@ class StudyPlan(NamedTuple):
     """What a study does; the sizes are those of the first seed, and the same for all where classes are split evenly."""
 
     pool_counts: dict[str, int]
-    validation_counts: dict[str, int]
+    validation_counts: dict[str, int]  # empty where validation is held out of the labels bought
     test_counts: dict[str, int]
+    external_counts: dict[str, int]  # empty where there is no external test set
     arms: tuple[ArmPlan, ...]
     notes: tuple[str, ...]
 
 
 def plan_study(study: StudyConfig, dataset: Dataset) -> StudyPlan:
-    """Count what each arm will train on and ask for, and note what a reader of the results should know."""
-    counts = {
-        name: dict(zip(dataset.class_names, _counts(getattr(dataset, name).labels, dataset), strict=True))
-        for name in ("pool", "validation", "test")
-    }
+    """Count what each arm will train on and ask for, and note what a reader of the results should know.
+
+    Raises:
+        ConfigError: a model or a loss that does not fit the data.
+    """
+    counts = [_counts(part, dataset) for part in (dataset.pool, dataset.validation, dataset.test, dataset.external)]
     arms = tuple(_plan_arm(study, arm, dataset) for arm in study.arms)
-    return StudyPlan(counts["pool"], counts["validation"], counts["test"], arms, tuple(_notes(study, dataset, arms)))
+    return StudyPlan(*counts, arms=arms, notes=(*dataset.notes, *_notes(study, dataset, arms)))
 
 
-def _counts(labels: np.ndarray, dataset: Dataset) -> list[int]:
-    return [int((labels == index).sum()) for index in range(len(dataset.class_names))]
+def _counts(part: Part | None, dataset: Dataset) -> dict[str, int]:
+    if part is None:
+        return {}
+    return {name: int((part.labels == index).sum()) for index, name in enumerate(dataset.class_names)}
 
 
 def _plan_arm(study: StudyConfig, arm: ArmConfig, dataset: Dataset) -> ArmPlan:
     config = experiment_config(study, arm, study.seeds[0])
     make_model(config, dataset)  # so that what cannot be built is refused before anything is trained
+    if config.training.loss == "bce" and len(dataset.class_names) != 2:
+        raise ConfigError(
+            f"arm {arm.name}: training.loss = 'bce' is for two classes, the data has {len(dataset.class_names)}; set"
+            " data.one_vs_rest, or use 'cross_entropy'"
+        )
     known, query_sizes = plan_labels(config, dataset)
     num_labeled = tuple(itertools.accumulate([int(np.sum(known >= 0)), *query_sizes]))
-    steps = tuple(steps_per_epoch(size, config.training.batch_size) for size in num_labeled)
+    training_share = 1 if dataset.validation is not None else 1 - study.data.split.validation_fraction
+    steps = tuple(steps_per_epoch(round(size * training_share), config.training.batch_size) for size in num_labeled)
     return ArmPlan(arm.name, num_labeled, steps, config.training.num_epochs)
 
 
 def _notes(study: StudyConfig, dataset: Dataset, arms: tuple[ArmPlan, ...]) -> list[str]:
-    validation = len(dataset.validation.labels)
-    notes = [f"{validation} validation labels choose the epoch that is kept; they are outside the label budget."]
+    if dataset.validation is None:
+        share = study.data.split.validation_fraction
+        notes = [
+            f"{share:.0%} of the labels bought are held out in each round to choose the epoch that is kept: validation"
+            " is inside the label budget, and every count of labels here includes it."
+        ]
+    else:
+        validation = len(dataset.validation.labels)
+        notes = [f"{validation} validation labels choose the epoch that is kept; they are outside the label budget."]
+    notes.append(f"The {len(dataset.test.labels)} test labels are outside the label budget and choose nothing.")
+    if dataset.external is not None:
+        notes.append(f"So are the {len(dataset.external.labels)} labels of the external test set.")
+    if dataset.pool.groups is not None:
+        num_groups = len(np.unique(dataset.pool.groups))
+        notes.append(f"The pool's samples belong to {num_groups} groups; none of them is on another side of the split.")
     if study.schedule.initial_fraction is not None:
         notes.append("The initial labels are drawn class by class, which uses labels that nobody has bought yet.")
     minority = dataset.class_names[dataset.minority]
-    for part in ("pool", "validation", "test"):
-        found = int((getattr(dataset, part).labels == dataset.minority).sum())
-        if found == 0:
-            notes.append(f"The {part} part holds no sample of the minority class {minority!r}.")
+    for name in ("pool", "validation", "test", "external"):
+        part = getattr(dataset, name)
+        if part is not None and not np.any(part.labels == dataset.minority):
+            notes.append(f"The {name} part holds no sample of the minority class {minority!r}.")
     num_pool = len(dataset.pool.labels)
     for arm in arms:
         for number, (before, after) in enumerate(itertools.pairwise(arm.num_labeled), start=1):

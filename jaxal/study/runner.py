@@ -12,10 +12,12 @@ from jaxal.data.dataset import Dataset, load_source, make_dataset
 from jaxal.errors import InputError
 from jaxal.experiment import make_experiment
 from jaxal.report.learning_curve_figure import draw_learning_curves
+from jaxal.report.page import write_report
 from jaxal.store import lock, run_folder, signals
 from jaxal.study import results
 from jaxal.study.environment import describe_environment
 from jaxal.study.plan import ArmPlan, StudyPlan, plan_study
+from jaxal.study.report_inputs import collect_report
 from jaxal.study.rounds import recorded_rounds, run_rounds
 
 __all__ = ["StudyListener", "StudyResult", "prepare_study", "run_study"]
@@ -35,16 +37,18 @@ class StudyListener(NamedTuple):
     on_steps: Callable[[int], None] = lambda num_steps: None  # optimization steps just done
     on_round: Callable[[str, int, int, int], None] = lambda arm, seed, number, num_rounds: None
     on_note: Callable[[str], None] = lambda text: None
+    on_images: Callable[[int, int], None] = lambda done, total: None  # image files read so far, of how many
 
 
-def prepare_study(study: StudyConfig) -> StudyPlan:
-    """Open the data and count what the study would do; nothing is written.
+def prepare_study(study: StudyConfig, listener: StudyListener | None = None) -> StudyPlan:
+    """Open the data and count what the study would do; nothing is written, but resized images are cached.
 
     Raises:
         ConfigError, DataError: as `run_study`.
     """
     study = recheck_study(study)
-    return plan_study(study, make_dataset(load_source(study.data), study.data, study.seeds[0]))
+    source = load_source(study.data, (listener or StudyListener()).on_images)
+    return plan_study(study, make_dataset(source, study.data, study.seeds[0]))
 
 
 def run_study(
@@ -66,20 +70,22 @@ def run_study(
     study = recheck_study(config)
     listener = listener or StudyListener()
     workdir = Path(workdir) if workdir is not None else Path("runs") / study.name
-    source = load_source(study.data)
     text = config_text(study)
+    # All that can be refused is refused before there is a folder.
+    source = load_source(study.data, listener.on_images)
+    dataset_of = functools.lru_cache(maxsize=1)(functools.partial(make_dataset, source, study.data))
+    plan = plan_study(study, dataset_of(study.seeds[0]))
     with signals.handled() as raise_if_stopped, lock.hold(workdir):
         listener = _polling(listener, raise_if_stopped)
         run_folder.open_run(workdir, text, tomllib.loads(text), describe_environment(source))
-        dataset_of = functools.lru_cache(maxsize=1)(functools.partial(make_dataset, source, study.data))
-        plan = plan_study(study, dataset_of(study.seeds[0]))
         listener.on_plan(plan, _remaining_steps(study, plan, workdir))
         for arm, arm_plan in zip(study.arms, plan.arms, strict=True):
             for seed in study.seeds:
                 _run_arm(study, arm, arm_plan, seed, dataset_of, workdir, listener)
         rows = results.write_results(study, workdir)
-        full_arms = frozenset(arm.name for arm in study.arms if arm.kind == "full")
-        draw_learning_curves(rows, workdir, full_arms=full_arms)
+        report = collect_report(study, workdir, plan, dataset_of)
+        draw_learning_curves(rows, workdir, full_arms=report.full_arms)
+        write_report(report, workdir)
     return StudyResult(rows, workdir)
 
 

@@ -14,7 +14,7 @@ from jaxal.models.model import Model, Variables
 from jaxal.training.batches import epoch_batches, steps_per_epoch
 from jaxal.training.inference import apply_images
 from jaxal.training.steps import new_fit, run_epoch
-from jaxal.typing import Array, Int32, PRNGKey, UInt8
+from jaxal.typing import Array, Bool, Int32, PRNGKey, UInt8
 
 __all__ = ["EvaluationSet", "FitResult", "evaluate_model", "fit"]
 
@@ -24,6 +24,7 @@ class EvaluationSet(NamedTuple):
 
     images: UInt8[Array, "n H W ch"]
     labels: Int32[Array, " n"]
+    is_counted: Bool[Array, " n"]  # False for padding rows
 
 
 class FitResult(NamedTuple):
@@ -44,8 +45,7 @@ def evaluate_model(
 ) -> Metrics:
     """Score a model on a set."""
     logits = apply_images(model, variables, evaluation_set.images, config.inference_batch_size)
-    is_counted = jnp.ones(evaluation_set.labels.shape, bool)
-    return evaluate(logits, evaluation_set.labels, is_counted, positive_class=positive_class)
+    return evaluate(logits, evaluation_set.labels, evaluation_set.is_counted, positive_class=positive_class)
 
 
 def fit(
@@ -63,7 +63,7 @@ def fit(
     """Fit a freshly initialized model to the labeled rows, and keep the variables of the best validation AUROC.
 
     Equal AUROCs are decided by the smaller validation loss, then by the earlier epoch; where AUROC is not defined
-    (a class missing from validation) the loss alone decides.
+    (a class missing from validation) the loss alone decides, and with nothing to validate on the last epoch is kept.
 
     Args:
         model: the network.
@@ -102,14 +102,17 @@ def fit(
         state = run_epoch(model, config, state, noise_key, images, labels, batches, num_steps, total_steps)
         if epoch % config.validate_every == 0 or epoch == config.num_epochs:
             metrics = evaluate_model(model, config, state.variables, validation, positive_class)
-            best = _keep_better(best, state.variables, selection_score(metrics), jnp.asarray(epoch, jnp.int32))
+            score = selection_score(metrics)
+            best = _keep_better(best, state.variables, score, jnp.asarray(epoch, jnp.int32), validation.is_counted)
         on_steps(num_steps)
     return FitResult(best.variables, int(best.epoch))
 
 
 @functools.partial(jax.jit, donate_argnames="best")
-def _keep_better(best: _Best, variables: Variables, score: tuple[Array, Array], epoch: Array) -> _Best:
+def _keep_better(
+    best: _Best, variables: Variables, score: tuple[Array, Array], epoch: Array, is_counted: Array
+) -> _Best:
     # The first validation is always kept, or a loss that is never finite would leave the untrained variables.
     candidate = _Best(variables, score, epoch)
-    better = is_better(score, best.score) | (best.epoch == 0)
+    better = is_better(score, best.score) | (best.epoch == 0) | ~jnp.any(is_counted)
     return jax.tree.map(lambda new, old: jnp.where(better, new, old), candidate, best)

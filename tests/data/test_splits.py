@@ -1,18 +1,34 @@
 """The split: stratified, disjoint, complete, a function of the seed, and of sizes that no seed moves."""
 
+from typing import NamedTuple
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from jaxal.config.data import SplitConfig
-from jaxal.data.splits import choose_per_class, draw_priorities, round_half_up, stratified_split
+from jaxal.data.splits import choose_per_class, draw_parts, draw_priorities, hold_out, max_held_out, round_half_up
 
 # A fixed sequence, so that red stays red; no clock, because of the first compilation and shared machines.
 SAME_EXAMPLES = settings(deadline=None, derandomize=True, database=None)
 
 LABELS = np.repeat([0, 1, 2], [70, 20, 11]).astype(np.int32)
 CONFIG = SplitConfig(validation_fraction=0.2, test_fraction=0.1)
+
+
+class Split(NamedTuple):
+    pool: np.ndarray
+    validation: np.ndarray
+    test: np.ndarray
+
+
+def stratified_split(labels, num_classes, config, seed):
+    """Draw test, then validation; what is left is the pool."""
+    fractions = (config.test_fraction, config.validation_fraction)
+    priorities = draw_priorities(len(labels), seed, "split")
+    test, validation = draw_parts(labels, None, num_classes, fractions, priorities)
+    return Split(np.setdiff1d(np.arange(len(labels)), np.concatenate([test, validation])), validation, test)
 
 
 @pytest.mark.parametrize(("value", "rounded"), [(0.4, 0), (0.5, 1), (1.5, 2), (2.5, 3), (2.4999, 2), (7.0, 7)])
@@ -88,3 +104,42 @@ def test_every_split_is_a_partition_with_sizes_that_no_seed_moves(labels, valida
         assert counts.tolist() == np.bincount(labels[other_part], minlength=4).tolist()
         if fraction is not None:
             assert np.all(np.abs(counts - fraction * np.bincount(labels, minlength=4)) <= 1)
+
+
+@given(st.lists(st.integers(-1, 3), max_size=60), st.integers(0, 12), st.floats(0.01, 0.9), st.integers(0, 99))
+@settings(SAME_EXAMPLES)
+def test_what_is_held_out_is_labeled_bounded_and_never_all_of_a_class(labels, num_groups, fraction, seed):
+    labels = np.array(labels, np.int32)
+    groups = None if num_groups == 0 else np.array([f"g{row % num_groups}" for row in range(len(labels))])
+    held = hold_out(labels, groups, 4, fraction, seed)
+    assert np.array_equal(held, np.unique(held))
+    assert np.all(labels[held] >= 0)
+    known = np.flatnonzero(labels >= 0)
+    assert len(held) <= max_held_out(len(known), 4, fraction)
+    counts, held_counts = (np.bincount(labels[rows], minlength=4) for rows in (known, held))
+    assert np.all(counts - held_counts >= np.minimum(counts, 1))
+    if groups is None:
+        assert np.all((held_counts >= 1) | (counts < 2))
+        assert np.all(np.abs(held_counts - fraction * counts)[counts > 1] <= 1)
+    else:
+        assert not set(groups[held]) & set(groups[np.setdiff1d(known, held)])
+
+
+def test_the_same_labels_hold_out_the_same_and_more_labels_keep_most():
+    labels = np.full(400, -1, np.int32)
+    labels[:100] = np.arange(100) % 4 == 0
+    held = hold_out(labels, None, 2, 0.2, 0)
+    assert np.array_equal(held, hold_out(labels, None, 2, 0.2, 0))
+    assert np.bincount(labels[held]).tolist() == [15, 5]
+    assert not np.array_equal(held, hold_out(labels, None, 2, 0.2, 1))
+    labels[100:] = np.arange(300) % 4 == 0
+    assert np.bincount(labels[hold_out(labels, None, 2, 0.2, 0)]).tolist() == [60, 20]
+
+
+def test_grouped_hold_out_takes_whole_patients():
+    labels = np.array([0, 0, 1, 0, 0, 1, 0, 0, 1, 0] * 10, np.int32)
+    groups = np.array([f"p{row // 5}" for row in range(100)])
+    held = hold_out(labels, groups, 2, 0.2, 0)
+    assert 15 <= len(held) <= 22
+    assert not set(groups[held]) & set(np.delete(groups, held))
+    assert set(labels[held]) == {0, 1}

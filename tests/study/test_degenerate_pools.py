@@ -3,7 +3,8 @@
 import pytest
 
 from jaxal.config.reading import parse_study
-from jaxal.study import run_study
+from jaxal.errors import ConfigError
+from jaxal.study import prepare_study, run_study
 from tests.study.conftest import read_csv, tiny
 
 ARMS = [{"name": name, "strategy": name} for name in ("random", "entropy", "core_set", "auto_fm", "mpps", "cb_dal")]
@@ -37,7 +38,7 @@ def rows_end(rows, query_size):
 
 
 def test_one_class_only(tmp_path):
-    data = tiny()["data"] | {"imbalance": {"kind": "ratio", "ratio": 1e6}}
+    data = tiny()["data"] | {"imbalance": {"kind": "counts", "counts": {"8": 0}}}
     rows = run(tmp_path, data=data, arms=[ARMS[0], ARMS[-1]])
     for row in rows:
         assert row["minority_labeled"] == "0"
@@ -54,8 +55,8 @@ def test_ten_classes(tmp_path):
     assert {row["classes_found"] for row in rows} == {"10"}
 
 
-def test_bce_with_ten_classes_is_refused():
-    from jaxal.errors import ConfigError
-
-    with pytest.raises(ConfigError, match="bce"):
-        parse_study(tiny(data={"source": {"kind": "digits"}}))
+def test_bce_with_ten_classes_is_refused_by_the_arm_that_uses_it():
+    document = tiny(data={"source": {"kind": "digits"}}, training={"num_epochs": 2})
+    document["arms"] = [ARMS[0], ARMS[1] | {"training": {"loss": "bce"}}]
+    with pytest.raises(ConfigError, match=r"arm entropy: training\.loss = 'bce' is for two classes, the data has 10"):
+        prepare_study(parse_study(document))

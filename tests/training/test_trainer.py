@@ -17,7 +17,7 @@ RNG = np.random.default_rng(0)
 CLASSES = np.tile([0, 1, 0], 14)[:40].astype(np.int32)
 # Class 1 is a little brighter, so that there is something to learn and something to get wrong.
 IMAGES = jnp.asarray((RNG.integers(0, 200, (40, 5, 5, 1)) + 25 * CLASSES[:, None, None, None]).astype(np.uint8))
-VALIDATION = EvaluationSet(IMAGES[28:], jnp.asarray(CLASSES[28:]))
+VALIDATION = EvaluationSet(IMAGES[28:], jnp.asarray(CLASSES[28:]), jnp.ones(len(CLASSES[28:]), bool))
 POOL, POOL_LABELS = IMAGES[:28], CLASSES[:28]
 
 CNN = organ_cnn(OrganCNNConfig(width=2), image_shape=(5, 5, 1), num_classes=2, mean=(0.5,), std=(0.25,))
@@ -199,3 +199,23 @@ def test_a_later_fit_with_more_labels_compiles_nothing():
         jax.monitoring.unregister_event_duration_listener(listener)
     assert first > 0
     assert len(compilations) == first
+
+
+def test_padding_rows_of_validation_change_nothing():
+    padded = EvaluationSet(
+        jnp.concatenate([VALIDATION.images, jnp.full((5, 5, 5, 1), 255, jnp.uint8)]),
+        jnp.concatenate([VALIDATION.labels, jnp.array([1, 0, -1, 1, 0], jnp.int32)]),
+        jnp.concatenate([VALIDATION.is_counted, jnp.zeros(5, bool)]),
+    )
+    key, options = jax.random.key(0), {"positive_class": 1, "max_labeled": 28}
+    one, other = (fit(LINEAR, CONFIG, key, POOL, labeled(9), each, **options) for each in (VALIDATION, padded))
+    assert one.best_epoch == other.best_epoch
+    assert same(one.variables, other.variables)
+    scored = [evaluate_model(LINEAR, CONFIG, one.variables, each, 1) for each in (VALIDATION, padded)]
+    assert same(*scored)
+
+
+def test_with_nothing_to_validate_on_the_last_epoch_is_kept():
+    nothing = VALIDATION._replace(is_counted=jnp.zeros_like(VALIDATION.is_counted))
+    fitted = fit(LINEAR, CONFIG, jax.random.key(0), POOL, labeled(9), nothing, positive_class=1, max_labeled=28)
+    assert fitted.best_epoch == CONFIG.num_epochs

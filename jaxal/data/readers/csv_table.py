@@ -1,0 +1,182 @@
+"""A CSV file with one row per image: its file, its class, and what else is known of it."""
+
+import difflib
+import functools
+import os
+import re
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+from jaxal.config.data import CSVConfig
+from jaxal.data.decoding import EXTENSIONS
+from jaxal.data.image_cache import OnImages
+from jaxal.data.problems import Problem, refusal, shown
+from jaxal.data.readers.csv_text import Row, Table, read_table
+from jaxal.data.readers.image_files import PART_NAMES, ImageRecord, make_source
+from jaxal.data.source import TRAIN, ImageSource
+from jaxal.errors import DataError
+
+__all__ = ["read_csv"]
+
+PARTS = {**PART_NAMES, "pool": TRAIN}
+# A column with a longer cell is text to read, not a fact to select by; as an array it would take this for every row.
+LONGEST_CELL = 256
+
+
+class _Roles(NamedTuple):
+    """The names of the columns that are read."""
+
+    image: str
+    label: str
+    group: str | None
+    split: str | None
+
+
+def read_csv(config: CSVConfig, on_images: OnImages | None = None) -> ImageSource:
+    """Read a CSV file of images, classes and, where there are such columns, groups and parts.
+
+    The file is UTF-8 text, with commas, semicolons or tabs, as its first line shows. Cells are stripped; nothing else
+    is made of them: NA is a class, 01 and 1 are two. Names in the image column are absolute or relative to
+    config.images; the ending of an image file may be left out. Classes are in the order of their numbers if all are
+    whole numbers, else of their names. Every other column is kept in `ImageSource.columns`.
+
+    Args:
+        config: the file, its columns, size and color, how many image files may be left out.
+        on_images: told how far decoding is.
+
+    Raises:
+        DataError: there is no such file, it is no such text or has not the columns; rows are ragged, without image,
+            label or group, of an unknown part, or of an image that another row has (all such rows in one refusal); or
+            more image files than max_bad cannot be used.
+    """
+    path = Path(config.path).expanduser().absolute()
+    where = f"data.source.path: {shown(str(path))}"
+    table = read_table(path, config.path, (config.image_column, config.label_column))
+    roles = _roles(table, config)
+    folder = Path(config.images).expanduser().absolute() if config.images else path.parent
+    kept, notes = _further_columns(table, roles)
+    problems = list(table.problems)
+    records = list(_records(table, roles, kept, folder, problems))
+    if problems:
+        raise refusal(problems, heading=where, advice="Correct these lines; none was used.")
+    if not records:
+        raise DataError(f"{where} has a header but no rows")
+    return make_source(
+        records,
+        config,
+        class_names=_class_names({record.label for record in records}),
+        where=where,
+        on_images=on_images,
+        notes=notes,
+    )
+
+
+def _roles(table: Table, config: CSVConfig) -> _Roles:
+    wanted = {"image_column": config.image_column, "label_column": config.label_column}
+    wanted |= {"group_column": config.group_column} if config.group_column is not None else {}
+    wanted |= {"split_column": config.split_column} if config.split_column is not None else {}
+    columns = [name for name in table.header if name]
+    missing = [
+        f"data.source.{setting} = {name!r}: no such column{_nearest(name, columns)}"
+        for setting, name in wanted.items()
+        if name not in columns
+    ]
+    if missing:
+        raise DataError(
+            "\n".join([*missing, f"{shown(str(table.path))} has the columns {', '.join(map(repr, columns))}"])
+        )
+    if len(set(wanted.values())) < len(wanted):
+        named = ", ".join(f"{setting} = {name!r}" for setting, name in wanted.items())
+        raise DataError(f"data.source: each of {named} needs a column of its own")
+    free = set(columns) - set(wanted.values())
+    group = config.group_column or ("group" if "group" in free else None)
+    split = config.split_column or ("split" if "split" in free else None)
+    return _Roles(config.image_column, config.label_column, group, split)
+
+
+def _nearest(name: str, columns: list[str]) -> str:
+    lower = {column.lower(): column for column in columns}
+    matches = difflib.get_close_matches(name.lower(), list(lower), n=1, cutoff=0.5)
+    return f" (nearest: {lower[matches[0]]!r})" if matches else ""
+
+
+def _further_columns(table: Table, roles: _Roles) -> tuple[list[str], tuple[str, ...]]:
+    kept, notes = [], []
+    for position, name in enumerate(table.header):
+        longest = max((len(row.cells[position]) for row in table.rows), default=0)
+        if not name:
+            notes.append("a column without a name was not kept")
+        elif name not in roles and longest > LONGEST_CELL:
+            notes.append(f"column {name!r} was not kept: cells of up to {longest} characters, {LONGEST_CELL} are kept")
+        elif name not in roles:
+            kept.append(name)
+    return kept, tuple(notes)
+
+
+def _records(
+    table: Table, roles: _Roles, kept: list[str], folder: Path, problems: list[Problem]
+) -> Iterator[ImageRecord]:
+    """Make records of the rows and put down what is wrong with them."""
+    find = _finder(folder)
+    seen: dict[str, tuple[int, str]] = {}
+    for row in table.rows:
+        cells = dict(zip(table.header, row.cells, strict=True))
+        name, label = cells[roles.image], cells[roles.label]
+        wanted = {"image": roles.image, "label": roles.label, "group": roles.group}
+        wrong = [Problem(_line(row), f"no {what}") for what, column in wanted.items() if column and not cells[column]]
+        part = None
+        if roles.split:
+            part = PARTS.get(cells[roles.split].lower())
+            if part is None:
+                known = ", ".join(PARTS)
+                wrong.append(Problem(f"{_line(row)} ({cells[roles.split]!r})", f"split is none of {known}"))
+        file, ambiguous = find(name) if name else ("", False)
+        if ambiguous:
+            wrong.append(Problem(f"{_line(row)} ({name})", "image name that several files have with an ending"))
+        if name:
+            line, other = seen.setdefault(os.path.realpath(file), (row.line, label))
+            if line != row.line:
+                kind = "image of an earlier row" + (", with another label" if label != other else "")
+                wrong.append(Problem(f"{_line(row)} ({name}, line {line})", kind))
+        problems.extend(wrong)
+        if not wrong:
+            group = cells[roles.group] if roles.group else None
+            yield ImageRecord(name, file, label, group, part, {column: cells[column] for column in kept})
+
+
+def _finder(folder: Path) -> Callable[[str], tuple[str, bool]]:
+    """Make the function that finds a name's file, with the ending left out or not, and says if several could be it."""
+
+    @functools.cache
+    def by_stem(place: str) -> dict[str, list[str]]:
+        stems: dict[str, list[str]] = {}
+        try:
+            files = sorted(os.listdir(place))
+        except (OSError, ValueError):
+            return stems
+        for file in files:
+            stem, ending = os.path.splitext(file)
+            if ending.lower() in EXTENSIONS:
+                stems.setdefault(stem, []).append(file)
+        return stems
+
+    def find(name: str) -> tuple[str, bool]:
+        path = os.path.join(folder, name)
+        if os.path.isfile(path):
+            return path, False
+        place, stem = os.path.split(path)
+        files = by_stem(place).get(stem, [])
+        return (os.path.join(place, files[0]) if files else path), len(files) > 1
+
+    return find
+
+
+def _line(row: Row) -> str:
+    return f"line {row.line}"
+
+
+def _class_names(labels: set[str]) -> tuple[str, ...]:
+    if all(re.fullmatch(r"[+-]?[0-9]{1,18}", label) for label in labels):
+        return tuple(sorted(labels, key=lambda label: (int(label), label)))
+    return tuple(sorted(labels))

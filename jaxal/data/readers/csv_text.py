@@ -1,0 +1,113 @@
+"""The text of a CSV file to rows of cells, with what is wrong with its form."""
+
+import csv
+import io
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+from jaxal.data.problems import Problem
+from jaxal.errors import DataError
+
+__all__ = ["Row", "Table", "read_table"]
+
+DELIMITERS = ",;\t"
+
+
+class Row(NamedTuple):
+    """One row."""
+
+    line: int  # where it begins, from 1
+    cells: list[str]
+
+
+class Table(NamedTuple):
+    """A CSV file; every row has as many cells as the header."""
+
+    path: Path
+    header: list[str]
+    rows: list[Row]
+    problems: list[Problem]  # rows that have not
+
+
+def read_table(path: Path, given: str, expected: tuple[str, ...]) -> Table:
+    """Read a CSV file: UTF-8 with or without a byte order mark, any line ends, empty lines ignored, cells stripped.
+
+    Args:
+        path: of the file, absolute.
+        given: the path as the user wrote it.
+        expected: names in the header; the delimiter is that of , ; and tab which shows the most of them.
+
+    Raises:
+        DataError: no such file, not UTF-8, NUL bytes, broken quotes, no header, or a header that has a name twice.
+    """
+    text = _read_text(path, given)
+    delimiter = max(DELIMITERS, key=lambda each: _fit(text, each, expected))
+    try:
+        rows = list(_rows(text, delimiter))
+    except csv.Error as error:
+        advice = "Is a quotation mark left open, or not doubled within its cell?"
+        raise DataError(f"data.source.path: {path}: {error}. {advice}") from error
+    if not rows:
+        raise DataError(f"data.source.path: {path} is empty; expected a header such as {','.join(expected)}")
+    header = rows[0].cells
+    doubled = [name for name, count in Counter(header).items() if name and count > 1]
+    if doubled:
+        raise DataError(f"data.source.path: {path} has several columns {', '.join(map(repr, doubled))}; rename them")
+    good, problems = [], []
+    for row in rows[1:]:
+        if len(row.cells) == len(header):
+            good.append(row)
+        else:
+            few = "few" if len(row.cells) < len(header) else "many"
+            problems.append(Problem(f"line {row.line}", f"too {few} cells (the header has {len(header)})"))
+    return Table(path, header, good, problems)
+
+
+def _read_text(path: Path, given: str) -> str:
+    try:
+        data = path.read_bytes()
+    except FileNotFoundError as error:
+        raise DataError(
+            f"data.source.path = {given!r}: no such file; looked at {path} (current directory {Path.cwd()})"
+        ) from error
+    except (OSError, ValueError) as error:
+        raise DataError(f"data.source.path = {given!r}: cannot read {path}: {error}") from error
+    nul = data.find(b"\0")
+    if nul >= 0 and data[:2] not in (b"\xff\xfe", b"\xfe\xff"):
+        raise DataError(
+            f"data.source.path: {path} has NUL bytes, the first in line {_line(data, nul)}: not a text file"
+        )
+    try:
+        return data.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise DataError(
+            f"data.source.path: {path} is not UTF-8 text (line {_line(data, error.start)}). Save it as CSV UTF-8."
+        ) from error
+
+
+def _line(data: bytes, position: int) -> int:
+    return data.count(b"\n", 0, position) + 1
+
+
+def _fit(text: str, delimiter: str, expected: tuple[str, ...]) -> tuple[int, int]:
+    """Count the expected names in the header as it reads with a delimiter, then its cells."""
+    try:
+        cells = next(_rows(text, delimiter)).cells
+    except (csv.Error, StopIteration):
+        return 0, 0
+    return len(set(cells) & set(expected)), len(cells)
+
+
+def _rows(text: str, delimiter: str) -> Iterator[Row]:
+    reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True)
+    line = 1
+    try:
+        for cells in reader:
+            stripped = [cell.strip() for cell in cells]
+            if any(stripped):
+                yield Row(line, stripped)
+            line = reader.line_num + 1
+    except csv.Error as error:
+        raise csv.Error(f"line {line}: {error}") from error

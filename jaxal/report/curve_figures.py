@@ -1,0 +1,140 @@
+"""The learning curves of a study, one figure for each metric."""
+
+from typing import Any
+
+from jaxal.evaluation.learning_curve import Row, learning_curves
+from jaxal.report.curve_panel import Curves, Metric, any_defined, curves_csv, draw_panel, legend_names, legend_title
+from jaxal.report.drawing import PANEL_HEIGHT, PANEL_WIDTH, add_legend, draw_figure, legend_height
+from jaxal.report.inputs import ReportInputs
+from jaxal.report.pictures import Picture
+from jaxal.report.wording import estimate, number, visible
+
+__all__ = ["chance_level", "curve_picture", "curve_pictures", "external_rows"]
+
+_METRICS = (
+    Metric("auroc", "AUROC", top=1.0),
+    Metric("average_precision", "Average precision", top=1.0),
+    Metric("balanced_accuracy", "Balanced accuracy", top=1.0),
+    Metric("accuracy", "Accuracy", top=1.0),
+    Metric("minority_labeled", "Minority labels found", is_count=True, decimals=1),
+    Metric("classes_found", "Classes found", is_count=True, decimals=1),
+    Metric("imbalance_ratio", "Imbalance of the labels", decimals=1),
+)
+_EXTERNAL = {
+    "auroc": Metric("external_auroc", "AUROC, external test set", top=1.0),
+    "average_precision": Metric("external_average_precision", "Average precision, external test set", top=1.0),
+}
+
+
+def curve_pictures(inputs: ReportInputs) -> list[Picture]:
+    """Draws every metric of results.csv, and AUROC and average precision of an external test set where there is one.
+
+    `classes_found` is left out for two classes. Average precision carries the value that chance would reach.
+
+    Raises:
+      InputError: two rows of one arm, seed and round.
+    """
+    pictures = []
+    for metric in _METRICS:
+        if metric.key == "classes_found" and len(inputs.class_names) == 2:
+            continue
+        curves = learning_curves(inputs.rows, metric.key)
+        reference = chance_level(inputs, "test") if metric.key == "average_precision" else None
+        caption = metric_caption(inputs, metric.key, "test")
+        pictures.append(curve_picture(metric, curves, inputs.full_arms, reference=reference, caption=caption))
+    external = external_rows(inputs)
+    for column, metric in _EXTERNAL.items() if external else ():
+        curves = learning_curves(external, column)
+        reference = chance_level(inputs, "external") if column == "average_precision" else None
+        caption = "On the external test set. " + metric_caption(inputs, column, "external")
+        pictures.append(curve_picture(metric, curves, inputs.full_arms, reference=reference, caption=caption))
+    return pictures
+
+
+def curve_picture(
+    metric: Metric,
+    curves: Curves,
+    full_arms: frozenset[str],
+    *,
+    reference: tuple[float | int, str] | None = None,
+    caption: str,
+) -> Picture:
+    """Draws one metric of every arm, with its legend and the share of the pool as a second scale."""
+    names = legend_names(list(curves), full_arms)
+    names += [reference[1]] if reference is not None and any_defined(curves) else []
+
+    def paint(figure: Any) -> None:
+        handles: dict[str, Any] = {}
+        draw_panel(figure.subplots(), metric, curves, full_arms, handles, reference, has_percent=True)
+        title = legend_title({metric.key: curves})
+        add_legend(figure, list(handles.values()), names, PANEL_WIDTH, title=title)
+
+    height = PANEL_HEIGHT + legend_height(names, PANEL_WIDTH)
+    drawn = draw_figure(paint, PANEL_WIDTH, height)
+    return Picture(metric.key, drawn, curves_csv({metric.key: curves}), caption, _alt(metric, curves))
+
+
+def _alt(metric: Metric, curves: Curves) -> str:
+    ends = [
+        f"{arm} {estimate(curve[-1].interval, curve[-1].interval.num, metric.decimals)}"
+        for arm, curve in curves.items()
+    ]
+    return f"{metric.title} against the number of labels. At the last round: {'; '.join(ends) or 'nothing yet'}."
+
+
+def metric_caption(inputs: ReportInputs, column: str, part: str) -> str:
+    """Says in a sentence what a metric means, for a reader who does not know it."""
+    name = visible(inputs.minority_name)
+    counts = inputs.part_counts.get(part, {})
+    has_two = len(inputs.class_names) == 2
+    of_all = "" if has_two else " Mean over all classes, each against the rest."
+    one = f"of class {name}" if has_two else "of the class"
+    match column:
+        case "auroc":
+            return f"How often an image {one} is ranked above one that is not; 0.5 by chance.{of_all}"
+        case "average_precision":
+            return f"Precision down the ranking, averaged over the images {one}; dotted: what chance reaches.{of_all}"
+        case "balanced_accuracy":
+            return "Mean of the recalls of all classes: the rare class counts as much as the others."
+        case "accuracy":
+            share = max(counts.values(), default=0) / max(1, sum(counts.values()))
+            return f"Share of images classified rightly; naming the largest class always reaches {share:.3f}."
+        case "minority_labeled":
+            found = number(inputs.part_counts.get("pool", {}).get(inputs.minority_name, 0))
+            return f"Images of class {name} among the labels so far, the initial ones included; the pool holds {found}."
+        case "classes_found":
+            return f"Classes with at least one label, of {len(inputs.class_names)}."
+        case _:
+            return "Labels of the largest class for each of the smallest; not defined while a class has none."
+
+
+def chance_level(inputs: ReportInputs, part: str) -> tuple[float, str] | None:
+    """Returns the average precision of a random ranking, and its words: the prevalence of what is ranked first.
+
+    For two classes that is the minority's prevalence; for more, where average precision is the mean over one class
+    against the rest, it is the mean prevalence 1/C. None where the part is empty.
+    """
+    counts = inputs.part_counts.get(part, {})
+    total = sum(counts.values())
+    if total == 0:
+        return None
+    if len(inputs.class_names) == 2:
+        value = counts.get(inputs.minority_name, 0) / total
+        return value, f"prevalence {value:.3f}"
+    value = 1 / len(inputs.class_names)
+    return value, f"mean prevalence: {value:.3f}"
+
+
+def external_rows(inputs: ReportInputs) -> list[Row]:
+    """Puts the external test set's AUROC and average precision where results.csv has the test set's."""
+    values = {
+        (row["arm"], row["seed"], row["round"], row["metric"]): row["value"]
+        for row in inputs.metric_rows
+        if row["split"] == "external" and row["class"] == "" and row["metric"] in _EXTERNAL
+    }
+    if not values:
+        return []
+    return [
+        row | {column: values.get((row["arm"], row["seed"], row["round"], column)) for column in _EXTERNAL}
+        for row in inputs.rows
+    ]

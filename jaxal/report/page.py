@@ -1,0 +1,146 @@
+"""The report of a study: one HTML file that needs no other, and the figures beside it."""
+
+import functools
+import importlib.resources
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from jaxal.report.asked import shown_classes
+from jaxal.report.asked_figures import arm_panels, asked_classes_picture, class_colors, minority_rate_picture
+from jaxal.report.contact_sheet import contact_sheets
+from jaxal.report.curve_figures import curve_pictures
+from jaxal.report.inputs import ReportInputs
+from jaxal.report.pictures import write_picture
+from jaxal.report.round_tables import round_tables
+from jaxal.report.seconds import arm_seconds, seconds_picture
+from jaxal.report.summary import summarize
+from jaxal.report.wording import encoded, number, percent, visible
+from jaxal.store.files import write_if_changed
+
+if TYPE_CHECKING:
+    from jinja2 import Template
+
+__all__ = ["write_report"]
+
+_PARTS = ("pool", "validation", "test", "external")
+
+
+def write_report(inputs: ReportInputs, folder: Path) -> Path:
+    """Writes `report.html` and the figures with their numbers into a run folder, where they are not up to date.
+
+    The page loads nothing, runs no script and holds every name escaped; equal inputs give equal bytes. An unfinished
+    or degenerate study has a page too, which says what is missing.
+
+    Args:
+      inputs: the study.
+      folder: the run folder.
+
+    Returns:
+      The page's path.
+
+    Raises:
+      InputError: two result rows of one arm, seed and round.
+      StoreError: a file could not be written.
+    """
+    curves = curve_pictures(inputs)
+    rate = minority_rate_picture(inputs)
+    seconds = seconds_picture(inputs)
+    for picture in (*curves, asked_classes_picture(inputs), rate, seconds):
+        write_picture(picture, folder)
+    shown = shown_classes(inputs)
+    page = _template().render(
+        name=inputs.name,
+        summary=summarize(inputs),
+        facts=_facts(inputs),
+        missing=_missing(inputs),
+        num_seeds=len(inputs.seeds),
+        curves=curves,
+        tables=round_tables(inputs),
+        classes=list(zip(map(visible, shown.names), class_colors(shown), strict=True)),
+        arm_panels=arm_panels(inputs),
+        rate=rate,
+        sheets=contact_sheets(inputs),
+        minority=visible(inputs.minority_name),
+        seconds=seconds,
+        arm_seconds=arm_seconds(inputs),
+        parts=[part for part in _PARTS if part in inputs.part_counts],
+        class_rows=_class_rows(inputs),
+        notes=inputs.notes,
+        config_text=inputs.config_text,
+        versions=list(_flat(inputs.environment)),
+    )
+    path = folder / "report.html"
+    write_if_changed(path, encoded(page))
+    return path
+
+
+@functools.cache
+def _template() -> "Template":
+    import jinja2
+
+    source = importlib.resources.files("jaxal.report").joinpath("page.html").read_text(encoding="utf-8")
+    environment = jinja2.Environment(
+        autoescape=True, trim_blocks=True, lstrip_blocks=True, undefined=jinja2.StrictUndefined
+    )
+    environment.filters["number"] = number
+    environment.filters["unbroken"] = _unbroken
+    return environment.from_string(source)
+
+
+def _unbroken(text: str) -> str:
+    """Keeps a number and its sign on one line."""
+    return text.replace(" %", "\u00a0%").replace(" ± ", "\u00a0±\u00a0")
+
+
+def _facts(inputs: ReportInputs) -> list[tuple[str, str]]:
+    """Lists what a reader asks first."""
+    facts = [("arms", number(len(inputs.planned_rounds))), ("seeds", number(len(inputs.seeds)))]
+    name = visible(inputs.minority_name)
+    for part in _PARTS:
+        if part in inputs.part_counts:
+            counts = inputs.part_counts[part]
+            total = sum(counts.values())
+            minority = counts.get(inputs.minority_name, 0)
+            share = f" ({percent(minority / total)})" if total else ""
+            facts.append((f"{part} images", f"{number(total)}; {number(minority)} of class {name}{share}"))
+    return facts
+
+
+def _missing(inputs: ReportInputs) -> list[str]:
+    """Says which arms have not finished what was planned."""
+    told = []
+    for arm, planned in inputs.planned_rounds.items():
+        finished = sum(row["arm"] == arm for row in inputs.rows)
+        if finished < planned * len(inputs.seeds):
+            told.append(f"{arm}: {number(finished)} of {number(planned * len(inputs.seeds))} rounds finished")
+    return told
+
+
+def _class_rows(inputs: ReportInputs) -> list[dict[str, Any]]:
+    """Counts each class in each part, with its prevalence in the test set; a last row has the sums."""
+    parts = [inputs.part_counts[part] for part in _PARTS if part in inputs.part_counts]
+    test = inputs.part_counts.get("test", {})
+    total = sum(test.values())
+    rows: list[dict[str, Any]] = [
+        {
+            "name": visible(name),
+            "is_minority": index == inputs.minority,
+            "counts": [number(counts.get(name, 0)) for counts in parts],
+            "prevalence": f"{test.get(name, 0) / total:.3f}" if total else "not defined",
+        }
+        for index, name in enumerate(inputs.class_names)
+    ]
+    sums = [number(sum(counts.values())) for counts in parts]
+    return [*rows, {"name": "all", "is_minority": False, "counts": sums, "prevalence": "1.000" if total else ""}]
+
+
+def _flat(node: Mapping[str, Any], before: str = "") -> Iterator[tuple[str, str]]:
+    """Walks a nested description as dotted names and plain values; a dash where there is none."""
+    for key, value in node.items():
+        if isinstance(value, Mapping):
+            yield from _flat(value, f"{before}{key}.")
+        elif isinstance(value, list | tuple):
+            yield visible(f"{before}{key}"), visible(", ".join(map(str, value)))
+        else:
+            yield visible(f"{before}{key}"), "–" if value is None else visible(str(value))

@@ -1,0 +1,191 @@
+"""Which part a sample belongs to: disjoint, groups whole, given parts kept, an external test told by its column."""
+
+import numpy as np
+import pytest
+from data_sources import made_source
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from jaxal.config.data import ExternalConfig, SplitConfig
+from jaxal.data.partition import partition
+from jaxal.data.splits import draw_parts, draw_priorities
+from jaxal.errors import DataError
+
+# A fixed sequence, so that red stays red; no clock, because of the first compilation and shared machines.
+SAME_EXAMPLES = settings(deadline=None, derandomize=True, database=None)
+
+CONFIG = SplitConfig(validation_fraction=0.2, test_fraction=0.1)
+PARTS = ("pool", "validation", "test", "external")
+
+
+def source_of(labels, **facts):
+    num_classes = int(max(labels)) + 1
+    return made_source([int(each) for each in labels], tuple(f"c{c}" for c in range(num_classes)))._replace(**facts)
+
+
+def sides(split):
+    return {name: set(getattr(split, name).tolist()) for name in PARTS}
+
+
+def assert_disjoint(split):
+    rows = np.concatenate([getattr(split, name) for name in PARTS])
+    assert len(set(rows.tolist())) == len(rows)
+
+
+def assert_no_group_on_two_sides(split, groups):
+    held = [set(np.asarray(groups)[getattr(split, name)]) for name in PARTS]
+    for number, one in enumerate(held):
+        for other in held[number + 1 :]:
+            assert not one & other
+
+
+def patients(num_patients, seed, max_images=12, malignant=0.2):
+    """Make patients with 1 … max_images images; a patient in five has one or two of class 1."""
+    rng = np.random.default_rng(seed)
+    groups, labels = [], []
+    for patient in range(num_patients):
+        count = int(rng.integers(1, max_images + 1))
+        own = np.zeros(count, int)
+        if rng.random() < malignant:
+            own[: rng.integers(1, 3)] = 1
+        groups += [f"p{patient}"] * count
+        labels += own.tolist()
+    order = rng.permutation(len(labels))
+    return np.array(labels)[order], np.array(groups)[order]
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_patients_go_whole_and_classes_keep_their_shares(seed):
+    labels, groups = patients(400, 1)
+    split = partition(source_of(labels, groups=groups), CONFIG, seed)
+    assert_disjoint(split)
+    assert_no_group_on_two_sides(split, groups)
+    assert sum(len(rows) for rows in sides(split).values()) == len(labels)
+    totals = np.bincount(labels)
+    for rows, fraction, num_groups in ((split.test, 0.1, 1), (split.validation, 0.2, 1), (split.pool, 0.7, 2)):
+        # A group is 12 images at most, of which 2 are of the rare class; the pool is short of what the others took.
+        off = np.abs(np.bincount(labels[rows], minlength=2) - fraction * totals)
+        assert np.all(off <= np.array([12, 2]) * num_groups + 0.5)
+
+
+def test_group_size_does_not_decide_the_side():
+    labels, groups = patients(300, 2)
+    _, members, sizes = np.unique(groups, return_inverse=True, return_counts=True)
+    means = []
+    for seed in range(60):
+        split = partition(source_of(labels, groups=groups), CONFIG, seed)
+        means.append([sizes[np.unique(members[getattr(split, name)])].mean() for name in ("pool", "test")])
+    pool, test = np.mean(means, axis=0)
+    # 12 % of the mean is four standard errors of 60 seeds × 30 groups.
+    assert abs(pool - test) < 0.12 * sizes.mean()
+
+
+def test_from_three_groups_on_a_class_is_on_every_side():
+    labels = np.array([0] * 30 + [1] * 30)
+    groups = np.array([f"g{number // 10}" for number in range(60)])
+    split = partition(source_of(labels, groups=groups), SplitConfig(), 3)
+    for name in ("pool", "validation", "test"):
+        assert np.bincount(labels[getattr(split, name)], minlength=2).tolist() == [10, 10]
+
+
+def test_the_same_seed_gives_the_same_groups_and_another_gives_others():
+    labels, groups = patients(200, 4)
+    source = source_of(labels, groups=groups)
+    assert sides(partition(source, CONFIG, 1)) == sides(partition(source, CONFIG, 1))
+    assert sides(partition(source, CONFIG, 1)) != sides(partition(source, CONFIG, 2))
+
+
+@given(st.lists(st.tuples(st.integers(0, 3), st.integers(0, 12)), min_size=1, max_size=60), st.integers(0, 99))
+@settings(SAME_EXAMPLES)
+def test_groups_are_never_torn_whatever_they_hold(samples, seed):
+    labels = np.array([label for label, _ in samples])
+    groups = np.array([f"g{group}" for _, group in samples])
+    parts = draw_parts(labels, groups, 4, (0.1, 0.2), draw_priorities(len(labels), seed, "split"))
+    rest = np.setdiff1d(np.arange(len(labels)), np.concatenate(parts))
+    held = [set(groups[part]) for part in (*parts, rest)]
+    assert sum(map(len, held)) == len(set(groups))
+    assert len(rest) > 0
+
+
+GIVEN = np.array(["train"] * 60 + ["validation"] * 20 + ["test"] * 20)
+MIXED = np.array([0, 0, 0, 1] * 25)
+
+
+def test_given_parts_are_used_as_they_are():
+    split = partition(source_of(MIXED, parts=GIVEN), CONFIG, 0)
+    assert split.pool.tolist() == list(range(60))
+    assert split.validation.tolist() == list(range(60, 80))
+    assert split.test.tolist() == list(range(80, 100))
+    assert split.notes == ("The data's own split is used for: validation, test.",)
+
+
+def test_a_given_test_part_alone_leaves_validation_to_be_drawn_from_the_training_part():
+    parts = np.array(["train"] * 80 + ["test"] * 20)
+    split = partition(source_of(MIXED, parts=parts), CONFIG, 0)
+    assert split.test.tolist() == list(range(80, 100))
+    assert np.bincount(MIXED[split.validation]).tolist() == [12, 4]  # 0.2 of 60 and 20
+    assert_disjoint(split)
+
+
+def test_given_parts_can_be_ignored():
+    split = partition(source_of(MIXED, parts=GIVEN), SplitConfig(given="ignore"), 0)
+    assert np.bincount(MIXED[split.test]).tolist() == [8, 3]
+    assert split.notes == ()
+
+
+def test_validation_from_labeled_leaves_no_validation_part():
+    drawn = partition(source_of(MIXED), SplitConfig(validation="from_labeled", test_fraction=0.2), 0)
+    assert (len(drawn.pool), len(drawn.validation), len(drawn.test)) == (80, 0, 20)
+    given_one = partition(source_of(MIXED, parts=GIVEN), SplitConfig(validation="from_labeled"), 0)
+    assert (len(given_one.pool), len(given_one.validation), len(given_one.test)) == (80, 0, 20)
+    assert "validation part joins the pool" in given_one.notes[0]
+
+
+def test_groups_torn_by_a_given_split_stay_in_the_test_part():
+    groups = np.array([f"group-{number}" for number in range(100)])
+    groups[[0, 1, 99]] = "torn"
+    groups[[2, 60]] = "other"
+    split = partition(source_of(MIXED, parts=GIVEN, groups=groups), CONFIG, 0)
+    assert_no_group_on_two_sides(split, groups)
+    assert split.test.tolist() == list(range(80, 100))
+    assert 60 in split.validation
+    assert not {0, 1, 2} & set(split.pool.tolist())
+    assert split.notes[1].startswith("3 samples are left out: their groups (2: other, torn) are on two sides")
+
+
+CENTERS = np.array(["A", "B", "C", "B"] * 25)
+
+
+def test_an_external_test_is_told_by_its_column():
+    source = source_of(MIXED, columns={"center": CENTERS})
+    config = SplitConfig(external=ExternalConfig(column="center", internal=("B",)))
+    split = partition(source, config, 0)
+    assert set(split.external.tolist()) == set(np.flatnonzero(CENTERS != "B").tolist())
+    assert_disjoint(split)
+    for name in ("pool", "validation", "test"):
+        assert len(getattr(split, name))
+        assert set(CENTERS[getattr(split, name)]) == {"B"}
+
+
+def test_a_patient_seen_in_two_centers_stays_internal():
+    groups = np.array([f"g{number // 2}" for number in range(100)])  # pairs of A and B, of C and B
+    source = source_of(MIXED, columns={"center": CENTERS}, groups=groups)
+    split = partition(source, SplitConfig(external=ExternalConfig(column="center", internal=("A",))), 0)
+    assert_no_group_on_two_sides(split, groups)
+    assert sum(map(len, (split.pool, split.validation, split.test))) == 25
+    assert set(CENTERS[split.external]) == {"B", "C"}
+    assert "25 samples are left out" in split.notes[0]
+
+
+@pytest.mark.parametrize(
+    ("external", "message"),
+    [
+        (ExternalConfig(column="hospital", internal=("A",)), r"column = 'hospital': no such column; .*: center"),
+        (ExternalConfig(column="center", internal=("A", "D")), r"internal: 'D' not in column 'center'; it has A, B, C"),
+        (ExternalConfig(column="center", internal=("A", "B", "C")), r"every value of column 'center' is internal"),
+    ],
+)
+def test_an_external_column_that_does_not_fit_is_refused(external, message):
+    source = source_of(MIXED, columns={"center": CENTERS})
+    with pytest.raises(DataError, match=message):
+        partition(source, SplitConfig(external=external), 0)

@@ -1,0 +1,66 @@
+"""Arms × labeled shares against hand computation."""
+
+from report_samples import changed, only, sample
+from scipy import stats
+
+from jaxal.report.round_tables import Cell, round_tables
+
+
+def by_title(inputs):
+    return {table.title: table for table in round_tables(inputs)}
+
+
+def test_columns_rows_and_cells():
+    tables = by_title(sample())
+    assert list(tables) == ["AUROC", "Average precision", "Balanced accuracy", "Minority found"]
+    table = tables["Average precision"]
+    assert table.columns == (
+        ("10 %", "10 labels"),
+        ("14 %", "14 labels"),
+        ("18 %", "18 labels"),
+        ("100 %", "100 labels"),
+    )
+    half = stats.sem([0.3, 0.31, 0.32]) * stats.t.ppf(0.975, 2)
+    random, cb, full = table.rows
+    assert random == (
+        "random",
+        (Cell(f"0.310 ± {half:.3f}"), Cell(f"0.310 ± {half:.3f}"), Cell(f"0.310 ± {half:.3f}"), Cell("")),
+        False,
+    )
+    assert cb[1][1:3] == (Cell(f"0.410 ± {half:.3f}", True), Cell(f"0.510 ± {half:.3f}", True))
+    assert full == ("full", (Cell(""), Cell(""), Cell(""), Cell("0.800 ± 0.000")), True)
+    assert tables["Minority found"].rows[1][1][2] == Cell("7.0 ± 0.0", True)
+
+
+def test_a_tie_and_a_single_arm_mark_nobody():
+    tied = changed(sample(), lambda row: {"auroc": 0.7 + (1e-5 if row["arm"] == "cb" else 0)})
+    assert not any(cell.is_best for _, cells, _ in by_title(tied)["AUROC"].rows for cell in cells)
+    alone = by_title(only(sample(), "cb"))["AUROC"]
+    assert len(alone.columns) == 3
+    assert not any(cell.is_best for _, cells, _ in alone.rows for cell in cells)
+
+
+def test_full_never_counts_as_best():
+    table = by_title(sample())["Average precision"]
+    assert [cell.is_best for cell in table.rows[2][1]] == [False] * 4
+
+
+def test_what_is_missing_is_empty_and_what_is_undefined_is_said():
+    inputs = changed(sample(), lambda row: {"auroc": None if row["seed"] == 0 else 0.7})
+    inputs = inputs._replace(rows=[row for row in inputs.rows if (row["arm"], row["round"]) != ("cb", 2)])
+    random, cb, _ = by_title(inputs)["AUROC"].rows
+    assert random[1][2] == Cell("0.700 ± 0.000 (2 of 3 seeds)")
+    assert cb[1][2] == Cell("")
+    undefined = by_title(changed(sample(seeds=(0,)), lambda row: {"auroc": None}))["AUROC"]
+    assert {cell.text for _, cells, _ in undefined.rows for cell in cells} == {"", "not defined"}
+
+
+def test_unequal_numbers_of_labels_are_a_range():
+    inputs = changed(sample(), lambda row: {"num_labeled": row["num_labeled"] + 1000 * (row["seed"] == 0)})
+    assert by_title(inputs)["AUROC"].columns[0][1] == "10–1,010 labels"
+
+
+def test_nothing_finished_leaves_names_alone():
+    table = by_title(sample(rows=[]))["AUROC"]
+    assert table.columns == ()
+    assert [(arm, cells) for arm, cells, _ in table.rows] == [("random", ()), ("cb", ()), ("full", ())]

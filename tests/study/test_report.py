@@ -1,0 +1,58 @@
+"""The report of a study that was run."""
+
+import json
+
+from jaxal.data.dataset import load_source, make_dataset
+from jaxal.study import run_study
+from tests.study.conftest import read_csv
+
+
+def test_the_run_folder_has_a_report_with_everything_in_it(finished):
+    study, result = finished
+    text = (result.workdir / "report.html").read_text(encoding="utf-8")
+    assert "<h1>tiny</h1>" in text
+    assert "This study is not finished" not in text
+    last = result.table[-1]
+    assert last["arm"] == "random"
+    pool = make_dataset(load_source(study.data), study.data, 0).pool
+    assert f"of the pool&#39;s {int(pool.labels.sum())} images of class 8 (mean over 2 seeds;" in text
+    for arm in ("cb", "random"):
+        journal = result.workdir / arm / "seed-0" / "journal.jsonl"
+        events = [json.loads(line) for line in journal.read_text(encoding="utf-8").splitlines()]
+        asked = [event for event in events if event["event"] == "asked"]
+        assert len(asked) == 2
+        for event in asked:
+            for name, reason in zip(event["ids"], event["reason"], strict=True):
+                assert f'alt="{name}, ' in text
+                assert f'<span class="why">{reason}</span>' in text.replace("<wbr>", "")
+    for line in ("outside the label budget", "auto_fm_share = 0.5", "packages.jax"):
+        assert line in text
+    assert "<script" not in text
+
+
+def test_the_numbers_behind_the_figures_are_those_of_the_journals(finished):
+    study, result = finished
+    counts = read_csv(result.workdir / "figures" / "asked_classes.csv")
+    rows = [row for row in result.table if row["arm"] == "cb"]
+    for number in (1, 2):
+        bought = [
+            row["minority_labeled"] - before["minority_labeled"]
+            for row in rows
+            for before in rows
+            if row["round"] == number and (before["seed"], before["round"]) == (row["seed"], number - 1)
+        ]
+        (found,) = [
+            float(row["count"])
+            for row in counts
+            if (row["arm"], row["round"], row["class"]) == ("cb", str(number), "8")
+        ]
+        assert found == sum(bought) / len(study.seeds)
+
+
+def test_a_second_run_leaves_the_report_alone(finished):
+    study, result = finished
+    files = [result.workdir / "report.html", *(result.workdir / "figures").iterdir()]
+    assert len(files) > 15
+    before = [path.stat().st_mtime_ns for path in files]
+    run_study(study, result.workdir)
+    assert [path.stat().st_mtime_ns for path in files] == before
