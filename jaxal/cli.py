@@ -1,7 +1,9 @@
 """The command line. jax is imported inside a command only, so that help comes at once."""
 
+import contextlib
 import dataclasses
 import io
+import os
 import sys
 import warnings
 from collections.abc import Sequence
@@ -29,7 +31,7 @@ class Run:
     workdir: str | None = None
     """The run folder; runs/NAME where absent. Finished rounds in it are kept."""
     dry_run: bool = False
-    """Read the config and the data, print what would be done, and write nothing."""
+    """Read the config and the data, print what would be done, and write no run folder (resized images are cached)."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -75,7 +77,14 @@ def entry() -> NoReturn:
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="replace")  # a terminal that cannot show "±" must not end a finished run
-    sys.exit(main())
+    code = main()
+    if code in (INTERRUPTED, TERMINATED):
+        # All that was to be kept is on the disk. A regular end could crash in a compilation that still runs in XLA.
+        for stream in (sys.stdout, sys.stderr):
+            with contextlib.suppress(OSError, ValueError):
+                stream.flush()
+        os._exit(code)
+    sys.exit(code)
 
 
 def _own_flags(words: list[str]) -> tuple[list[str], list[tuple[str, str]]]:

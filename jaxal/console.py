@@ -121,9 +121,10 @@ def print_plan(study: StudyConfig, plan: "StudyPlan") -> None:
         for arm in plan.arms
     ]
     _print_table("Arms", ["arm", "seeds", "labels in each round", "steps per seed"], arms)
+    print(f"Minority class: {plan.minority}")
     for note in plan.notes:
         print(f"note: {note}")
-    print("Dry run: nothing was trained and nothing written.")
+    print("Dry run: nothing was trained, and no run folder written.")
 
 
 def _needs(name: str, entry: StrategyEntry) -> str:

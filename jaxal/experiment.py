@@ -156,7 +156,7 @@ def _fit_sets(experiment: Experiment, labels: Array, max_labeled: int) -> tuple[
     training = known.copy()
     training[held] = UNLABELED
     # Padded to the most that any round can hold out: shapes never change.
-    rows = np.zeros(max_held_out(max_labeled, num_classes, fraction), np.int32)
+    rows = np.zeros(max_held_out(max_labeled, experiment.pool_groups, num_classes, fraction), np.int32)
     rows[: len(held)] = held
     is_counted = jnp.asarray(np.arange(len(rows)) < len(held))
     return jnp.asarray(training), EvaluationSet(experiment.pool_images[rows], labels[rows], is_counted)

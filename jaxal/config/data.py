@@ -91,8 +91,9 @@ class CSVConfig(ConfigStruct, frozen=True, tag_field="kind", tag="csv"):
         path: of the CSV file, relative to where the command runs.
         images: folder that the names in the image column are relative to; the CSV file's own where empty.
         image_column, label_column: names of the columns with the file and its class.
-        group_column: what belongs together, such as a patient; where absent, "group" if there is such a column.
-        split_column: train, validation or test; where absent, "split" if there is such a column.
+        group_column: what belongs together, such as a patient; where absent, "group" if there is such a column; ""
+            reads none.
+        split_column: train, validation or test; where absent, "split" if there is such a column; "" reads none.
         image_size, color, max_bad, cache: as of a folder.
     """
 

@@ -7,6 +7,7 @@ from typing import NamedTuple
 import numpy as np
 
 from jaxal.config.data import (
+    CountsImbalanceConfig,
     CSVConfig,
     DataConfig,
     DigitsConfig,
@@ -14,10 +15,11 @@ from jaxal.config.data import (
     FolderConfig,
     IDXConfig,
     MedMNISTConfig,
+    ProfileImbalanceConfig,
     SourceConfig,
 )
 from jaxal.data.imbalance import prune
-from jaxal.data.partition import partition
+from jaxal.data.partition import Partition, partition
 from jaxal.data.readers.csv_table import read_csv
 from jaxal.data.readers.digits import read_digits
 from jaxal.data.readers.folder import read_folder
@@ -26,7 +28,7 @@ from jaxal.data.readers.medmnist import read_medmnist
 from jaxal.data.source import ImageSource, class_index, one_vs_rest
 from jaxal.errors import DataError
 
-__all__ = ["Dataset", "Part", "load_source", "make_dataset"]
+__all__ = ["Dataset", "Part", "choose_parts", "load_source", "make_dataset"]
 
 OnImages = Callable[[int, int], None]
 
@@ -91,45 +93,55 @@ def _read(config: SourceConfig, on_images: OnImages) -> ImageSource:
             return read_csv(config, on_images)
 
 
-def make_dataset(source: ImageSource, config: DataConfig, seed: int) -> Dataset:
-    """Split a source and thin out its pool: the same seed gives the same parts, whatever is done with them.
+def choose_parts(source: ImageSource, config: DataConfig, seed: int) -> Partition:
+    """Split a source and thin out its pool, as source indices: what can be refused of a seed is refused here.
 
     Raises:
         DataError: a part is empty, or the split or the imbalance asks for what is not there.
     """
-    parted = partition(source, config.split, seed)
-    indices = {"pool": parted.pool, "validation": parted.validation, "test": parted.test, "external": parted.external}
-    indices |= _pruned(source, indices, config, seed)
+    parts = partition(source, config.split, seed)
+    parts = parts._replace(**_pruned(source, parts, config, seed))
     may_be_empty = {"external"} | ({"validation"} if config.split.validation == "from_labeled" else set())
-    for name, rows in indices.items():
-        if len(rows) == 0 and name not in may_be_empty:
-            raise DataError(f"data.split: the {name} part is empty ({len(source.labels)} samples in all)")
-    validation, external = (_part(source, indices[name]) for name in ("validation", "external"))
+    for name in ("pool", "validation", "test", "external"):
+        if len(getattr(parts, name)) == 0 and name not in may_be_empty:
+            grouped = "" if source.groups is None else f" in {len(np.unique(source.groups))} groups, which go whole"
+            raise DataError(
+                f"data.split: the {name} part is empty ({len(source.labels)} samples in all{grouped}). Set"
+                " data.split.validation_fraction and test_fraction to suit, or add samples."
+            )
+    return parts
+
+
+def make_dataset(source: ImageSource, config: DataConfig, seed: int) -> Dataset:
+    """Read the parts of a source: the same seed gives the same parts, whatever is done with them.
+
+    Raises:
+        DataError: as `choose_parts`.
+    """
+    parts = choose_parts(source, config, seed)
     return Dataset(
-        pool=_part(source, indices["pool"]),
-        validation=validation if len(validation.ids) else None,
-        test=_part(source, indices["test"]),
-        external=external if len(external.ids) else None,
+        pool=_part(source, parts.pool),
+        validation=_part(source, parts.validation) if len(parts.validation) else None,
+        test=_part(source, parts.test),
+        external=_part(source, parts.external) if len(parts.external) else None,
         class_names=source.class_names,
-        minority=_minority(source, config, source.labels[indices["pool"]]),
+        minority=_minority(source, config, source.labels[parts.pool]),
         mean=source.mean,
         std=source.std,
-        notes=(*source.notes, *parted.notes),
+        notes=(*source.notes, *parts.notes),
     )
 
 
-def _pruned(
-    source: ImageSource, indices: dict[str, np.ndarray], config: DataConfig, seed: int
-) -> dict[str, np.ndarray]:
+def _pruned(source: ImageSource, parts: Partition, config: DataConfig, seed: int) -> dict[str, np.ndarray]:
     if config.imbalance is None:
         return {}
     minority, labels = _minority(source, config, source.labels), source.labels
     choose = functools.partial(prune, config.imbalance, class_names=source.class_names, minority=minority, seed=seed)
-    pool = indices["pool"]
+    pool = parts.pool
     kept = {"pool": pool[choose(labels=labels[pool], purpose="pool")]}
     if config.imbalance.parts == "pool_and_validation":
         count = functools.partial(np.bincount, minlength=len(source.class_names))
-        validation = indices["validation"]
+        validation = parts.validation
         like = (count(labels[pool]), count(labels[kept["pool"]]))
         kept["validation"] = validation[choose(labels=labels[validation], purpose="validation", like=like)]
     return kept
@@ -140,7 +152,10 @@ def _minority(source: ImageSource, config: DataConfig, labels: np.ndarray) -> in
         return source.class_names.index(config.minority_class)
     if config.one_vs_rest:
         return 1  # the one class against the rest, however many of it there are
-    return int(np.argmin(np.bincount(labels, minlength=len(source.class_names))))
+    # The source's rarest, and so the same for every seed, unless the pool is given counts of its own.
+    own_counts = isinstance(config.imbalance, CountsImbalanceConfig | ProfileImbalanceConfig)
+    counted = labels if own_counts else source.labels
+    return int(np.argmin(np.bincount(counted, minlength=len(source.class_names))))
 
 
 def _part(source: ImageSource, indices: np.ndarray) -> Part:

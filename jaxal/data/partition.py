@@ -11,6 +11,10 @@ from jaxal.errors import DataError
 
 __all__ = ["Partition", "partition"]
 
+_EXTERNAL, _LEFT_OUT = "external", "left out"
+_INTERNAL = (TEST, VALIDATION, TRAIN)  # where a torn group stays, if it can
+_SIDES = (*_INTERNAL, _EXTERNAL)
+
 
 class Partition(NamedTuple):
     """Source indices of each part, ascending; disjoint, and no group in two of them."""
@@ -26,15 +30,29 @@ def partition(source: ImageSource, config: SplitConfig, seed: int) -> Partition:
     """Part a source; the same seed gives the same parts.
 
     External rows are told by their column, the test and validation parts by the data where it comes with them; what is
-    not given is drawn from the rest, stratified by class, whole groups. A group that given parts or centers tear apart
-    stays in the first of test, validation, pool and external that has it; its other samples are left out.
+    not given is drawn from the rest, stratified by class, whole groups. A group with samples on both sides of the
+    external column stays where it has more of them (internal if equal), one that given parts tear apart in the first
+    of test, validation and pool that has it; its other samples are left out.
 
     Raises:
-        DataError: the external column or a value of it is not in the data.
+        DataError: the external column or a value of it is not in the data, a cell of it is empty, or no sample is left
+            on one side of it.
     """
-    sides, notes = _given_sides(source, config)
-    sides, more_notes = _one_side_per_group(source, sides)
-    notes += more_notes
+    sides = np.full(len(source.labels), TRAIN, dtype="<U10")
+    notes = []
+    if source.parts is not None and config.given == "use":
+        sides = source.parts.astype("<U10")
+        if config.validation == "from_labeled" and np.any(sides == VALIDATION):
+            sides[sides == VALIDATION] = TRAIN
+            notes.append("The data's own validation part joins the pool: validation is held out of the labels bought.")
+    if config.external is not None:
+        sides[_is_external(source, config.external)] = _EXTERNAL
+    notes += _leave_out_torn(source.groups, sides)
+    if config.external is not None and not (np.any(sides == _EXTERNAL) and np.any(sides == TRAIN)):
+        raise DataError(f"data.split.external: no sample is left on one side. {' '.join(notes)}")
+    given = [name for name in (VALIDATION, TEST) if np.any(sides == name)]
+    if given:
+        notes.append(f"The data's own split is used for: {', '.join(given)}.")
     rest = np.flatnonzero(sides == TRAIN)
     fractions = {}
     if not np.any(sides == TEST):
@@ -50,31 +68,14 @@ def partition(source: ImageSource, config: SplitConfig, seed: int) -> Partition:
     return Partition(*parts, notes=tuple(notes))
 
 
-_EXTERNAL, _LEFT_OUT = "external", "left out"
-
-
-def _given_sides(source: ImageSource, config: SplitConfig) -> tuple[np.ndarray, list[str]]:
-    sides = np.full(len(source.labels), TRAIN, dtype="<U10")
-    notes = []
-    if source.parts is not None and config.given == "use":
-        sides = source.parts.astype("<U10")
-        given = [name for name in (VALIDATION, TEST) if np.any(sides == name)]
-        if config.validation == "from_labeled" and VALIDATION in given:
-            sides[sides == VALIDATION] = TRAIN
-            given.remove(VALIDATION)
-            notes.append("The data's own validation part joins the pool: validation is held out of the labels bought.")
-        if given:
-            notes.append(f"The data's own split is used for: {', '.join(given)}.")
-    if config.external is not None:
-        sides[_is_external(source, config.external)] = _EXTERNAL
-    return sides, notes
-
-
 def _is_external(source: ImageSource, config: ExternalConfig) -> np.ndarray:
     values = source.columns.get(config.column)
     if values is None:
         known = ", ".join(source.columns) or "none"
         raise DataError(f"data.split.external.column = {config.column!r}: no such column; further columns: {known}")
+    num_blank = int(np.sum(values == ""))
+    if num_blank:
+        raise DataError(f"data.split.external.column = {config.column!r}: {num_blank} of {len(values)} cells are empty")
     unknown = sorted(set(config.internal) - set(values.tolist()))
     if unknown:
         raise DataError(
@@ -87,25 +88,25 @@ def _is_external(source: ImageSource, config: ExternalConfig) -> np.ndarray:
     return is_external
 
 
-def _one_side_per_group(source: ImageSource, sides: np.ndarray) -> tuple[np.ndarray, list[str]]:
-    if source.groups is None:
-        return sides, []
-    _, members = np.unique(source.groups, return_inverse=True)
-    torn, num_left_out = np.zeros(members.max() + 1, bool), 0
-    kept_in = np.full(len(torn), "", dtype="<U10")
-    for side in (TEST, VALIDATION, TRAIN, _EXTERNAL):
-        here = np.flatnonzero(sides == side)
-        elsewhere = (kept_in[members[here]] != "") & (kept_in[members[here]] != side)
-        torn[members[here[elsewhere]]] = True
-        num_left_out += int(elsewhere.sum())
-        sides[here[elsewhere]] = _LEFT_OUT
-        kept_in[members[here[~elsewhere]]] = side
-    if not num_left_out:
-        return sides, []
-    names = source.groups[np.unique(members, return_index=True)[1]][torn]
-    shown = ", ".join(map(str, names[:3])) + (", …" if len(names) > 3 else "")
-    note = (
-        f"{num_left_out} samples are left out: their groups ({len(names)}: {shown}) are on two sides of the given"
-        " split. Where each center numbers its groups anew, make them distinct."
-    )
-    return sides, [note]
+def _leave_out_torn(groups: np.ndarray | None, sides: np.ndarray) -> list[str]:
+    """Mark in place what would put a group on two sides; say how much of which side that is."""
+    if groups is None:
+        return []
+    names, members = np.unique(groups, return_inverse=True)
+    before = sides.copy()
+    has = {side: np.bincount(members[sides == side], minlength=len(names)) for side in _SIDES}
+    is_external = has[_EXTERNAL] > sum(has[side] for side in _INTERNAL)
+    kept_in = np.full(len(names), _EXTERNAL, dtype="<U10")
+    for side in reversed(_INTERNAL):
+        kept_in[(has[side] > 0) & ~is_external] = side
+    sides[sides != kept_in[members]] = _LEFT_OUT
+    lost = {side: int(np.sum((before == side) & (sides == _LEFT_OUT))) for side in _SIDES}
+    torn = names[np.unique(members[sides == _LEFT_OUT])]
+    if not len(torn):
+        return []
+    shown = ", ".join(map(str, torn[:3])) + (", …" if len(torn) > 3 else "")
+    numbers = ", ".join(f"{count} of the {side} part" for side, count in lost.items() if count)
+    return [
+        f"{sum(lost.values())} samples are left out ({numbers}): their groups ({len(torn)}: {shown}) are on two sides"
+        " of the given split. Where each center numbers its groups anew, make them distinct."
+    ]

@@ -61,31 +61,44 @@ def _draw_groups(
     """Deal groups out, those that hold the rarest class first, in random order whatever their size.
 
     Each goes to the part (what is left over is one as well, and comes first among equals) that lacks the largest share
-    of its own target of that class. So from three groups on, a class is in pool, test and validation, and what is drawn
-    misses its share of a class by about one group at most.
+    of its own target of that class. So from three like groups on, a class is in pool, test and validation, and what is
+    drawn misses its share of a class by about one group at most. A group that is larger than a part's whole target, and
+    larger than most groups, is left over: one patient with most of the images cannot be the test.
     """
-    _, first, members = np.unique(groups, return_index=True, return_inverse=True)
-    counts = np.zeros((len(first), num_classes))
-    np.add.at(counts, (members, labels), 1)
-    totals = counts.sum(0)
-    rarest_first = [c for c in np.argsort(totals, kind="stable") if totals[c] > 0]
+    first, members, counts = _count_groups(labels, groups, num_classes)
+    totals, sizes = counts.sum(0), counts.sum(1)
     shares = np.array([1 - sum(fractions), *fractions])
-    missing = shares[:, None] * totals[None]  # [parts, C]: what each still lacks
-    targets = missing.copy()
+    targets = shares[:, None] * totals[None]  # [parts, C]
+    missing = targets.copy()
     part_of = np.full(len(first), -1)
-    for label in rarest_first:
-        own = np.flatnonzero((counts[:, label] > 0) & (part_of < 0))
+    for label in [c for c in np.argsort(totals, kind="stable") if totals[c] > 0]:
+        holds = counts[:, label] > 0
+        own = np.flatnonzero(holds & (part_of < 0))
+        most_of_class = np.maximum(targets[:, label], np.median(counts[holds, label]))
+        most_in_all = np.maximum(targets.sum(1), np.median(sizes))
         for group in own[np.argsort(priorities[first[own]])]:
-            part_of[group] = np.argmax(missing[:, label] / targets[:, label])
+            fits = (counts[group, label] <= most_of_class) & (sizes[group] <= most_in_all)
+            fits[0] = True
+            part_of[group] = np.argmax(np.where(fits, missing[:, label] / targets[:, label], -np.inf))
             missing[part_of[group]] -= counts[group]
     return [np.flatnonzero(part_of[members] == number) for number in range(1, len(shares))]
+
+
+def _count_groups(
+    labels: np.ndarray, groups: np.ndarray, num_classes: int
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Return each group's first position, each sample's group, and the samples [groups, C] of each class."""
+    _, first, members = np.unique(groups, return_index=True, return_inverse=True)
+    counts = np.zeros((len(first), num_classes), np.int64)
+    np.add.at(counts, (members, labels), 1)
+    return first, members, counts
 
 
 def hold_out(labels: np.ndarray, groups: np.ndarray | None, num_classes: int, fraction: float, seed: int) -> np.ndarray:
     """Choose the labeled samples that validate instead of training, from the labels bought so far.
 
-    Of each class its fraction, at least one where it has two, never all; with groups, whole groups as long as they fit
-    in `max_held_out`, and never the last group of a class.
+    Of each class its fraction, at least one where it has two, never all; with groups, whole groups, the rarest class
+    served first, until so many samples are held out, and never the last group of a class.
 
     Args:
         labels: int [N], negative where there is no label.
@@ -99,22 +112,28 @@ def hold_out(labels: np.ndarray, groups: np.ndarray | None, num_classes: int, fr
     """
     rows = np.flatnonzero(labels >= 0)
     priorities = draw_priorities(len(labels), seed, "hold out")[rows]
-    counts = np.bincount(labels[rows], minlength=num_classes)
-    wanted = np.minimum(np.maximum([round_half_up(count * fraction) for count in counts], 1), np.maximum(counts - 1, 0))
+    totals = np.bincount(labels[rows], minlength=num_classes)
+    wanted = np.minimum(np.maximum([round_half_up(count * fraction) for count in totals], 1), np.maximum(totals - 1, 0))
     if groups is None:
         return rows[choose_per_class(labels[rows], wanted, priorities)]
-    room, chosen = max_held_out(len(rows), num_classes, fraction), []
-    missing, spare = wanted.astype(np.int64), counts.astype(np.int64)
-    _, first, members = np.unique(groups[rows], return_index=True, return_inverse=True)
-    for group in np.argsort(priorities[first]):
-        held = np.bincount(labels[rows[members == group]], minlength=num_classes)
-        keeps_every_class = np.all(spare - held >= np.minimum(counts, 1))
-        if held.sum() <= room and keeps_every_class and np.any((held > 0) & (missing > 0)):
-            chosen.append(group)
-            room, missing, spare = room - held.sum(), missing - held, spare - held
-    return rows[np.isin(members, chosen)]
+    first, members, counts = _count_groups(labels[rows], groups[rows], num_classes)
+    order = np.argsort(priorities[first])
+    is_held, missing, spare = np.zeros(len(first), bool), wanted.astype(np.int64), totals - np.minimum(totals, 1)
+    for label in np.argsort(totals, kind="stable"):
+        for group in order[counts[order, label] > 0]:
+            is_enough = missing[label] <= 0 or counts[is_held].sum() >= wanted.sum()
+            if is_enough:
+                break
+            if not is_held[group] and np.all(counts[group] <= spare):
+                is_held[group] = True
+                missing, spare = missing - counts[group], spare - counts[group]
+    return rows[is_held[members]]
 
 
-def max_held_out(num_labeled: int, num_classes: int, fraction: float) -> int:
-    """Bound what `hold_out` can choose of so many labels, so that shapes can be fixed for a whole run."""
-    return min(num_labeled, int(np.ceil(num_labeled * fraction)) + num_classes)
+def max_held_out(num_labeled: int, groups: np.ndarray | None, num_classes: int, fraction: float) -> int:
+    """Bound what `hold_out` can choose of so many labels, so that shapes can be fixed for a whole run.
+
+    With groups the last one taken can exceed what was wanted by all but one of its samples.
+    """
+    overshoot = 0 if groups is None else int(max(np.unique(groups, return_counts=True)[1], default=1)) - 1
+    return min(num_labeled, int(np.ceil(num_labeled * fraction)) + num_classes + overshoot)

@@ -27,6 +27,7 @@ class ArmPlan(NamedTuple):
 class StudyPlan(NamedTuple):
     """What a study does; the sizes are those of the first seed, and the same for all where classes are split evenly."""
 
+    minority: str  # the class whose finding is counted
     pool_counts: dict[str, int]
     validation_counts: dict[str, int]  # empty where validation is held out of the labels bought
     test_counts: dict[str, int]
@@ -43,7 +44,8 @@ def plan_study(study: StudyConfig, dataset: Dataset) -> StudyPlan:
     """
     counts = [_counts(part, dataset) for part in (dataset.pool, dataset.validation, dataset.test, dataset.external)]
     arms = tuple(_plan_arm(study, arm, dataset) for arm in study.arms)
-    return StudyPlan(*counts, arms=arms, notes=(*dataset.notes, *_notes(study, dataset, arms)))
+    minority = dataset.class_names[dataset.minority]
+    return StudyPlan(minority, *counts, arms=arms, notes=(*dataset.notes, *_notes(study, dataset, arms)))
 
 
 def _counts(part: Part | None, dataset: Dataset) -> dict[str, int]:
@@ -71,8 +73,9 @@ def _notes(study: StudyConfig, dataset: Dataset, arms: tuple[ArmPlan, ...]) -> l
     if dataset.validation is None:
         share = study.data.split.validation_fraction
         notes = [
-            f"{share:.0%} of the labels bought are held out in each round to choose the epoch that is kept: validation"
-            " is inside the label budget, and every count of labels here includes it."
+            f"{share:.0%} of the labels bought are held out in each round to choose the epoch that is kept (the last"
+            " one, while no class can spare a sample): validation is inside the label budget, and every count of labels"
+            " here includes it."
         ]
     else:
         validation = len(dataset.validation.labels)
@@ -83,6 +86,8 @@ def _notes(study: StudyConfig, dataset: Dataset, arms: tuple[ArmPlan, ...]) -> l
     if dataset.pool.groups is not None:
         num_groups = len(np.unique(dataset.pool.groups))
         notes.append(f"The pool's samples belong to {num_groups} groups; none of them is on another side of the split.")
+        if len(study.seeds) > 1:
+            notes.append(f"Sizes are those of seed {study.seeds[0]}; whole groups shift them from seed to seed.")
     if study.schedule.initial_fraction is not None:
         notes.append("The initial labels are drawn class by class, which uses labels that nobody has bought yet.")
     minority = dataset.class_names[dataset.minority]

@@ -75,10 +75,17 @@ def write_results(study: StudyConfig, workdir: Path) -> list[dict[str, Any]]:
 
 
 def class_prevalences(workdir: Path) -> dict[str, float]:
-    """Read each class's share of the test set from metrics.csv: what an average precision has to be held against."""
+    """Read each class's share of the test set from metrics.csv: what an average precision has to be held against.
+
+    The mean over seeds, whose test sets differ a little where whole groups are drawn.
+    """
     with open(workdir / "metrics.csv", newline="") as file:
         rows = [row for row in csv.DictReader(file) if (row["split"], row["metric"]) == ("test", "prevalence")]
-    return {row["class"]: float(row["value"]) for row in rows}
+    shares = {(row["class"], row["seed"]): float(row["value"]) for row in rows}
+    of_class: dict[str, list[float]] = {}
+    for (name, _), share in shares.items():
+        of_class.setdefault(name, []).append(share)
+    return {name: sum(each) / len(each) for name, each in of_class.items()}
 
 
 def _cells(row: dict[str, Any]) -> list[str]:

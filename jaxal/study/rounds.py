@@ -1,5 +1,6 @@
 """One experiment with its journal and checkpoints: every round durable before the next begins."""
 
+import functools
 import math
 from collections.abc import Callable
 from pathlib import Path
@@ -38,7 +39,18 @@ def recorded_rounds(folder: Path) -> dict[int, Event]:
     Raises:
         StoreError: the journal is damaged before its last line.
     """
-    return {event["round"]: event for event in journal.read(journal_path(folder)) if event["event"] == "round"}
+    path = journal_path(folder)
+    try:
+        state = path.stat()
+    except OSError:
+        return {event["round"]: event for event in journal.read(path) if event["event"] == "round"}
+    return dict(_rounds(path, state.st_size, state.st_mtime_ns))
+
+
+# Result files are made anew after every round: only the journal that has grown is read again.
+@functools.lru_cache(maxsize=1024)
+def _rounds(path: Path, num_bytes: int, changed_ns: int) -> dict[int, Event]:
+    return {event["round"]: event for event in journal.read(path) if event["event"] == "round"}
 
 
 def run_rounds(

@@ -1,15 +1,19 @@
 """Running a study: every arm with every seed, one run folder, nothing lost when it is stopped."""
 
+import contextlib
 import functools
 import tomllib
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import msgspec
+
 from jaxal.config.reading import config_text, experiment_config, recheck_study
 from jaxal.config.study import ArmConfig, StudyConfig
-from jaxal.data.dataset import Dataset, load_source, make_dataset
-from jaxal.errors import InputError
+from jaxal.data.dataset import Dataset, choose_parts, load_source, make_dataset
+from jaxal.data.source import ImageSource
+from jaxal.errors import DataError, InputError, JaxalError
 from jaxal.experiment import make_experiment
 from jaxal.report.learning_curve_figure import draw_learning_curves
 from jaxal.report.page import write_report
@@ -48,7 +52,17 @@ def prepare_study(study: StudyConfig, listener: StudyListener | None = None) -> 
     """
     study = recheck_study(study)
     source = load_source(study.data, (listener or StudyListener()).on_images)
+    _check_seeds(study, source)
     return plan_study(study, make_dataset(source, study.data, study.seeds[0]))
+
+
+def _check_seeds(study: StudyConfig, source: ImageSource) -> None:
+    """Refuse now what a later seed's split would be refused for in the middle of the study."""
+    for seed in study.seeds:
+        try:
+            choose_parts(source, study.data, seed)
+        except DataError as error:
+            raise DataError(f"seed {seed}: {error}") from error
 
 
 def run_study(
@@ -71,22 +85,39 @@ def run_study(
     listener = listener or StudyListener()
     workdir = Path(workdir) if workdir is not None else Path("runs") / study.name
     text = config_text(study)
-    # All that can be refused is refused before there is a folder.
-    source = load_source(study.data, listener.on_images)
-    dataset_of = functools.lru_cache(maxsize=1)(functools.partial(make_dataset, source, study.data))
-    plan = plan_study(study, dataset_of(study.seeds[0]))
-    with signals.handled() as raise_if_stopped, lock.hold(workdir):
-        listener = _polling(listener, raise_if_stopped)
+    with contextlib.ExitStack() as stack:
+        listener = _polling(listener, stack.enter_context(signals.handled()))
+        # All that can be refused is refused before there is a folder.
+        source = load_source(study.data, listener.on_images)
+        _check_seeds(study, source)
+        plan = plan_study(study, make_dataset(source, study.data, study.seeds[0]))
+        # One minority for all seeds, also where whole groups shift the counts of a pool pruned to a profile.
+        data = msgspec.structs.replace(study.data, minority_class=plan.minority)
+        dataset_of = functools.lru_cache(maxsize=1)(functools.partial(make_dataset, source, data))
+        stack.enter_context(lock.hold(workdir))
         run_folder.open_run(workdir, text, tomllib.loads(text), describe_environment(source))
         listener.on_plan(plan, _remaining_steps(study, plan, workdir))
-        for arm, arm_plan in zip(study.arms, plan.arms, strict=True):
-            for seed in study.seeds:
-                _run_arm(study, arm, arm_plan, seed, dataset_of, workdir, listener)
-        rows = results.write_results(study, workdir)
-        report = collect_report(study, workdir, plan, dataset_of)
-        draw_learning_curves(rows, workdir, full_arms=report.full_arms)
-        write_report(report, workdir)
+        try:
+            for arm, arm_plan in zip(study.arms, plan.arms, strict=True):
+                for seed in study.seeds:
+                    _run_arm(study, arm, arm_plan, seed, dataset_of, workdir, listener)
+        except (JaxalError, KeyboardInterrupt, signals.Terminated):
+            with contextlib.suppress(JaxalError):  # what stopped the study is what its user is told
+                _show(study, workdir, plan, dataset_of)
+            raise
+        rows = _show(study, workdir, plan, dataset_of)
     return StudyResult(rows, workdir)
+
+
+def _show(
+    study: StudyConfig, workdir: Path, plan: StudyPlan, dataset_of: Callable[[int], Dataset]
+) -> list[dict[str, Any]]:
+    """Make tables, figures and page of what is finished; return the rows of results.csv."""
+    rows = results.write_results(study, workdir)
+    report = collect_report(study, workdir, plan, dataset_of)
+    draw_learning_curves(rows, workdir, full_arms=report.full_arms)
+    write_report(report, workdir)
+    return rows
 
 
 def _polling(listener: StudyListener, raise_if_stopped: Callable[[], None]) -> StudyListener:
@@ -96,7 +127,11 @@ def _polling(listener: StudyListener, raise_if_stopped: Callable[[], None]) -> S
         raise_if_stopped()
         listener.on_steps(num_steps)
 
-    return listener._replace(on_steps=on_steps)
+    def on_images(done: int, total: int) -> None:
+        raise_if_stopped()
+        listener.on_images(done, total)
+
+    return listener._replace(on_steps=on_steps, on_images=on_images)
 
 
 def _run_arm(

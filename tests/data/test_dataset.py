@@ -137,7 +137,7 @@ def test_one_class_against_the_rest_is_the_minority_whatever_its_size():
 
 def test_an_empty_part_is_refused_by_name():
     few = made_source([0, 1, 0, 1], ("a", "b"))
-    with pytest.raises(DataError, match=r"^data\.split: the validation part is empty \(4 samples in all\)$"):
+    with pytest.raises(DataError, match=r"^data\.split: the validation part is empty \(4 samples in all\)\. Set"):
         make_dataset(few, config(split=SplitConfig(validation_fraction=0.1, test_fraction=0.5)), 0)
     with pytest.raises(DataError, match=r"^data\.split: the test part is empty"):
         make_dataset(few, config(split=SplitConfig(validation_fraction=0.5, test_fraction=0.1)), 0)

@@ -139,7 +139,10 @@ def test_links_to_folders_are_not_followed_and_links_to_files_are(top):
     source = read_folder(config_of(top))
     assert source.ids.tolist()[:3] == ["cat/a.png", "cat/again.png", "cat/x/a.png"]
     assert source.read(np.array([1]))[0, 0, 0, 0] == 40
-    assert source.notes == ("1 link to a folder not followed: cat/x/loop",)
+    assert source.notes == (
+        "1 link to a folder not followed: cat/x/loop",
+        "1 image is a copy of another, 1 of them with another label: dog/b.PNG = cat/again.png",
+    )
     (top / "bird").symlink_to(top / "dog", target_is_directory=True)
     assert "1 × link to a folder, which is not followed: bird" in refused(top)
 
@@ -200,8 +203,8 @@ def test_a_class_that_would_be_lost_is_refused(top):
 def test_conversions_are_told(top):
     put(top / "cat" / "cmyk.jpg", encoded(Image.new("CMYK", (8, 8)), "JPEG"))
     put(top / "cat" / "deep.png", encoded(np.zeros((4, 4), np.uint16), "PNG"))
-    for name in ("1.jpg", "2.jpg"):
-        put(top / "dog" / name, encoded(stored(6, quarters()), "JPEG", exif=with_exif(6)))
+    for number in (6, 8):
+        put(top / "dog" / f"{number}.jpg", encoded(stored(number, quarters()), "JPEG", exif=with_exif(number)))
     put(top / "dog" / "named.gif", encoded(gradient(8, 8), "PNG"))
     assert read_folder(config_of(top)).notes == (
         "images were converted: 2 turned upright by EXIF, 1 CMYK to RGB, 1 16 bits to 8, 1 named as GIF but PNG",

@@ -150,7 +150,7 @@ def test_groups_torn_by_a_given_split_stay_in_the_test_part():
     assert split.test.tolist() == list(range(80, 100))
     assert 60 in split.validation
     assert not {0, 1, 2} & set(split.pool.tolist())
-    assert split.notes[1].startswith("3 samples are left out: their groups (2: other, torn) are on two sides")
+    assert split.notes[0].startswith("3 samples are left out (3 of the train part): their groups (2: other, torn) are")
 
 
 CENTERS = np.array(["A", "B", "C", "B"] * 25)
@@ -167,14 +167,54 @@ def test_an_external_test_is_told_by_its_column():
         assert set(CENTERS[getattr(split, name)]) == {"B"}
 
 
-def test_a_patient_seen_in_two_centers_stays_internal():
+def test_a_patient_seen_in_two_centers_stays_where_most_of_the_images_are():
     groups = np.array([f"g{number // 2}" for number in range(100)])  # pairs of A and B, of C and B
     source = source_of(MIXED, columns={"center": CENTERS}, groups=groups)
-    split = partition(source, SplitConfig(external=ExternalConfig(column="center", internal=("A",))), 0)
+    config = SplitConfig(external=ExternalConfig(column="center", internal=("A",)))
+    split = partition(source, config, 0)
     assert_no_group_on_two_sides(split, groups)
     assert sum(map(len, (split.pool, split.validation, split.test))) == 25
     assert set(CENTERS[split.external]) == {"B", "C"}
-    assert "25 samples are left out" in split.notes[0]
+    assert "25 samples are left out (25 of the external part)" in split.notes[0]
+    groups[:8] = "mostly external"  # two of A, six of others
+    split = partition(source._replace(groups=groups), config, 0)
+    assert_no_group_on_two_sides(split, groups)
+    assert set(range(8)) - {0, 4} <= set(split.external)
+    assert "2 of the train part" in split.notes[0]
+
+
+def test_an_external_test_that_groups_leave_nothing_of_is_refused():
+    groups = np.array([f"{number // 4}" for number in range(100)])  # each center numbers from 0: A, B, C and B share
+    source = source_of(MIXED, columns={"center": CENTERS}, groups=groups)
+    config = SplitConfig(external=ExternalConfig(column="center", internal=("A", "B")))
+    with pytest.raises(DataError, match=r"external: no sample is left on one side. 25 samples are left out .*distinct"):
+        partition(source, config, 0)
+
+
+def test_an_empty_cell_is_no_center():
+    centers = np.where(np.arange(100) < 3, "", CENTERS)
+    config = SplitConfig(external=ExternalConfig(column="center", internal=("B",)))
+    with pytest.raises(DataError, match=r"column = 'center': 3 of 100 cells are empty"):
+        partition(source_of(MIXED, columns={"center": centers}), config, 0)
+
+
+def test_given_test_rows_that_are_all_external_are_not_called_used():
+    parts = np.where(CENTERS == "B", "train", "test")
+    source = source_of(MIXED, columns={"center": CENTERS}, parts=parts)
+    split = partition(source, SplitConfig(external=ExternalConfig(column="center", internal=("B",))), 0)
+    assert split.notes == ()
+    assert 0 < len(split.test) < 10
+    assert set(CENTERS[split.test]) == {"B"}
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_a_patient_with_most_of_the_images_stays_in_the_pool(seed):
+    groups = np.array(["giant"] * 150 + [f"p{number}" for number in range(10)])
+    labels = np.arange(160) % 5 == 0
+    split = partition(source_of(labels.astype(int), groups=groups), SplitConfig(), seed)
+    assert set(range(150)) <= set(split.pool)
+    assert len(split.test) >= 1
+    assert len(split.validation) >= 1
 
 
 @pytest.mark.parametrize(

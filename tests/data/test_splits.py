@@ -115,7 +115,7 @@ def test_what_is_held_out_is_labeled_bounded_and_never_all_of_a_class(labels, nu
     assert np.array_equal(held, np.unique(held))
     assert np.all(labels[held] >= 0)
     known = np.flatnonzero(labels >= 0)
-    assert len(held) <= max_held_out(len(known), 4, fraction)
+    assert len(held) <= max_held_out(len(known), groups, 4, fraction)
     counts, held_counts = (np.bincount(labels[rows], minlength=4) for rows in (known, held))
     assert np.all(counts - held_counts >= np.minimum(counts, 1))
     if groups is None:
@@ -133,13 +133,36 @@ def test_the_same_labels_hold_out_the_same_and_more_labels_keep_most():
     assert np.bincount(labels[held]).tolist() == [15, 5]
     assert not np.array_equal(held, hold_out(labels, None, 2, 0.2, 1))
     labels[100:] = np.arange(300) % 4 == 0
-    assert np.bincount(labels[hold_out(labels, None, 2, 0.2, 0)]).tolist() == [60, 20]
+    more = hold_out(labels, None, 2, 0.2, 0)
+    assert np.bincount(labels[more]).tolist() == [60, 20]
+    # A sample keeps its rank among those of its class: about a fifth of the first 100 are among the lowest again.
+    assert len(set(held) & set(more)) >= 10
 
 
 def test_grouped_hold_out_takes_whole_patients():
     labels = np.array([0, 0, 1, 0, 0, 1, 0, 0, 1, 0] * 10, np.int32)
     groups = np.array([f"p{row // 5}" for row in range(100)])
     held = hold_out(labels, groups, 2, 0.2, 0)
-    assert 15 <= len(held) <= 22
+    assert 15 <= len(held) <= 26
     assert not set(groups[held]) & set(np.delete(groups, held))
     assert set(labels[held]) == {0, 1}
+
+
+@pytest.mark.parametrize("num_rare", [3, 5, 10])
+@pytest.mark.parametrize("seed", range(5))
+def test_the_rarest_class_is_held_out_too_where_patients_are_large(num_rare, seed):
+    groups = np.repeat([f"p{number}" for number in range(100)], 16)
+    labels = np.zeros(1600, np.int32)
+    labels[np.arange(num_rare) * 160] = 1  # in patients of their own
+    held = hold_out(labels, groups, 2, 0.1, seed)
+    assert 1 <= labels[held].sum() < num_rare
+    assert 160 <= len(held) <= max_held_out(1600, groups, 2, 0.1)
+
+
+def test_one_large_group_may_be_held_out_whole_but_never_a_class():
+    groups = np.repeat(["a", "b", "c"], 20)
+    labels = np.tile([0, 1], 30).astype(np.int32)
+    held = hold_out(labels, groups, 2, 0.1, 0)
+    assert len(held) == 20
+    assert len(set(groups[held])) == 1
+    assert len(hold_out(labels, np.repeat(["a"], 60), 2, 0.1, 0)) == 0

@@ -115,6 +115,7 @@ def test_a_real_kill_and_polite_stops(finished, tmp_path):
         assert process.returncode == code, messages
         if kill is not signal.SIGKILL:
             assert "same command goes on" in messages
+            assert "not finished" in (workdir / "report.html").read_text()
     assert main(["run", str(config), "--workdir", str(workdir)]) == 0
     assert outcome(workdir) == outcome(result.workdir)
 

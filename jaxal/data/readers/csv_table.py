@@ -59,7 +59,11 @@ def read_csv(config: CSVConfig, on_images: OnImages | None = None) -> ImageSourc
     problems = list(table.problems)
     records = list(_records(table, roles, kept, folder, problems))
     if problems:
-        raise refusal(problems, heading=where, advice="Correct these lines; none was used.")
+        unread = " and ".join(
+            f'data.source.{name}_column = ""' for name in ("group", "split") if getattr(roles, name) is not None
+        )
+        advice = "Correct these lines; none was used." + (f" {unread} leaves such a column unread." if unread else "")
+        raise refusal(problems, heading=where, advice=advice)
     if not records:
         raise DataError(f"{where} has a header but no rows")
     return make_source(
@@ -74,8 +78,8 @@ def read_csv(config: CSVConfig, on_images: OnImages | None = None) -> ImageSourc
 
 def _roles(table: Table, config: CSVConfig) -> _Roles:
     wanted = {"image_column": config.image_column, "label_column": config.label_column}
-    wanted |= {"group_column": config.group_column} if config.group_column is not None else {}
-    wanted |= {"split_column": config.split_column} if config.split_column is not None else {}
+    wanted |= {"group_column": config.group_column} if config.group_column else {}
+    wanted |= {"split_column": config.split_column} if config.split_column else {}
     columns = [name for name in table.header if name]
     missing = [
         f"data.source.{setting} = {name!r}: no such column{_nearest(name, columns)}"
@@ -90,9 +94,17 @@ def _roles(table: Table, config: CSVConfig) -> _Roles:
         named = ", ".join(f"{setting} = {name!r}" for setting, name in wanted.items())
         raise DataError(f"data.source: each of {named} needs a column of its own")
     free = set(columns) - set(wanted.values())
-    group = config.group_column or ("group" if "group" in free else None)
-    split = config.split_column or ("split" if "split" in free else None)
-    return _Roles(config.image_column, config.label_column, group, split)
+    return _Roles(
+        config.image_column,
+        config.label_column,
+        _optional(config.group_column, "group", free),
+        _optional(config.split_column, "split", free),
+    )
+
+
+def _optional(setting: str | None, usual: str, free: set[str]) -> str | None:
+    """Return the column of that name, the usual one where nothing is set, none where the setting is empty."""
+    return (setting or None) if setting is not None else usual if usual in free else None
 
 
 def _nearest(name: str, columns: list[str]) -> str:

@@ -37,7 +37,7 @@ def read_fashion_mnist(config: FashionMNISTConfig) -> ImageSource:
     Raises:
         DataError: it is nowhere (the message says where it was looked for and how to get it), or damaged.
     """
-    places = [Path(config.folder)] if config.folder else [Path(place) for place in FASHION_PLACES]
+    places = [Path(place).expanduser() for place in ([config.folder] if config.folder else FASHION_PLACES)]
     for place in places:
         if not _missing_files(place):
             return _read_folder(place, FASHION_CLASSES)
@@ -51,7 +51,7 @@ def read_idx(config: IDXConfig) -> ImageSource:
     Raises:
         DataError: a file is missing or damaged, or a label has no class name.
     """
-    folder = Path(config.folder)
+    folder = Path(config.folder).expanduser()
     missing = _missing_files(folder)
     if missing:
         raise DataError(
@@ -82,6 +82,8 @@ def _read_folder(folder: Path, class_names: tuple[str, ...]) -> ImageSource:
         raise DataError(f"{folder}: train images are {images[0].shape}, test images {images[1].shape}")
     pixels, truth = np.concatenate(images)[..., None], np.concatenate(labels)
     names = class_names or tuple(str(number) for number in range(int(truth.max()) + 1))
+    if len(set(names)) < len(names):
+        raise DataError(f"data.source.class_names: names must differ, got {', '.join(names)}")
     if truth.max() >= len(names):
         number = int((truth >= len(names)).sum())
         raise DataError(f"{folder}: {number} labels are up to {truth.max()}, but only {len(names)} class names given")

@@ -84,7 +84,8 @@ def make_source(
             heading=f"{where}: no image can be used of {len(lost)} classes ({examples(lost)})",
             advice="Repair them, or remove these classes.",
         )
-    notes = (*notes, *_left_out(bad), *_converted(images))
+    used = [(each, records[named[position]]) for position, each in enumerate(images.sha256) if each]
+    notes = (*notes, *_left_out(bad), *_converted(images), *_copies(used))
     return _source(kept, class_names, images)._replace(notes=notes)
 
 
@@ -138,6 +139,21 @@ def _left_out(bad: Sequence[Problem]) -> tuple[str, ...]:
         f"{len(names)} {'images were' if len(names) > 1 else 'image was'} left out, {kind}: {examples(names)}"
         for kind, names in group_by_kind(bad).items()
     )
+
+
+def _copies(used: Sequence[tuple[str, ImageRecord]]) -> tuple[str, ...]:
+    """Say which files hold the same bytes: copies may stand on two sides of the split, or in two classes."""
+    first: dict[str, ImageRecord] = {}
+    copies, mislabeled = [], 0
+    for sha256, record in used:
+        original = first.setdefault(sha256, record)
+        if original is not record:
+            copies.append(f"{record.id} = {original.id}")
+            mislabeled += record.label != original.label
+    if not copies:
+        return ()
+    what = "image is a copy" if len(copies) == 1 else "images are copies"
+    return (f"{len(copies)} {what} of another, {mislabeled} of them with another label: {examples(copies)}",)
 
 
 def _converted(images: CachedImages) -> tuple[str, ...]:

@@ -44,7 +44,7 @@ def read_medmnist(config: MedMNISTConfig) -> ImageSource:
         DataError: the file is missing, not what its name says, damaged, or not of this form; an image has several
             labels, or a label has no class name.
     """
-    path = Path(config.path)
+    path = Path(config.path).expanduser()
     known = _known_file(path)
     if known is not None and known[0].is_multi_label:
         raise DataError(f"data.source.path: {path.name} is multi-label (an image has several classes): not supported")
