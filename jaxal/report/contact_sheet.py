@@ -8,11 +8,11 @@ import numpy as np
 from jaxal.report.asked import class_counts
 from jaxal.report.inputs import Asked, ReportInputs
 from jaxal.report.thumbnails import thumbnail
-from jaxal.report.wording import number, visible
+from jaxal.report.wording import number
 
 __all__ = ["ArmSheet", "Pick", "RoundSheet", "contact_sheets", "images_per_round"]
 
-_FEWEST, _MOST, _IN_ALL = 6, 30, 900
+_MOST, _IN_ALL = 30, 900
 _NO_CLASS = "skipped"
 _TINY = 64  # px below which a picture is shown larger than it is
 
@@ -50,8 +50,8 @@ class ArmSheet(NamedTuple):
 
 
 def images_per_round(num_rounds_in_all: int) -> int:
-    """Chooses how many images of a query are shown, so that the page stays small: 30, fewer of many queries."""
-    return min(_MOST, max(_FEWEST, _IN_ALL // max(1, num_rounds_in_all)))
+    """Chooses how many images of a query are shown, so that the page stays small: 30, of many queries as few as 1."""
+    return min(_MOST, max(1, _IN_ALL // max(1, num_rounds_in_all)))
 
 
 def contact_sheets(inputs: ReportInputs) -> list[ArmSheet]:
@@ -92,9 +92,7 @@ def _reasons(inputs: ReportInputs, query: Asked) -> tuple[str, ...]:
     for reason in dict.fromkeys(query.reasons):
         labels = tuple(label for label, each in zip(query.labels, query.reasons, strict=True) if each == reason)
         found = int(class_counts(labels, len(inputs.class_names))[inputs.minority])
-        told.append(
-            f"{visible(reason)} {number(len(labels))} ({number(found)} of class {visible(inputs.minority_name)})"
-        )
+        told.append(f"{reason} {number(len(labels))} ({number(found)} of class {inputs.minority_name})")
     return tuple(told)
 
 
@@ -106,10 +104,10 @@ def _pick(inputs: ReportInputs, query: Asked, place: int, uri: str) -> Pick:
     )
     return Pick(
         place + 1,
-        visible(query.ids[place]),
-        visible(name),
+        query.ids[place],
+        name,
         label == inputs.minority,
-        tuple(re.findall(r"[^._]*[._]|[^._]+", visible(query.reasons[place]))),
-        visible(words),
+        tuple(re.findall(r"[^._]*[._]|[^._]+", query.reasons[place])),
+        words,
         uri,
     )

@@ -3,49 +3,49 @@
 from typing import Any
 
 from jaxal.evaluation.learning_curve import Row, learning_curves
-from jaxal.report.curve_panel import Curves, Metric, any_defined, curves_csv, draw_panel, legend_names, legend_title
+from jaxal.report.curve_panel import (
+    METRICS,
+    Curves,
+    Metric,
+    any_defined,
+    curves_csv,
+    draw_panel,
+    legend_names,
+    legend_title,
+)
 from jaxal.report.drawing import PANEL_HEIGHT, PANEL_WIDTH, add_legend, draw_figure, legend_height
 from jaxal.report.inputs import ReportInputs
 from jaxal.report.pictures import Picture
-from jaxal.report.wording import estimate, number, visible
+from jaxal.report.wording import estimate, number, share
 
-__all__ = ["chance_level", "curve_picture", "curve_pictures", "external_rows"]
+__all__ = ["EXTERNAL", "curve_picture", "curve_pictures", "external_rows", "prevalence"]
 
-_METRICS = (
-    Metric("auroc", "AUROC", top=1.0),
-    Metric("average_precision", "Average precision", top=1.0),
-    Metric("balanced_accuracy", "Balanced accuracy", top=1.0),
-    Metric("accuracy", "Accuracy", top=1.0),
-    Metric("minority_labeled", "Minority labels found", is_count=True, decimals=1),
-    Metric("classes_found", "Classes found", is_count=True, decimals=1),
-    Metric("imbalance_ratio", "Imbalance of the labels", decimals=1),
-)
-_EXTERNAL = {
-    "auroc": Metric("external_auroc", "AUROC, external test set", top=1.0),
-    "average_precision": Metric("external_average_precision", "Average precision, external test set", top=1.0),
+EXTERNAL = {
+    "auroc": Metric("external_auroc", "External test: AUROC", top=1.0),
+    "average_precision": Metric("external_average_precision", "External test: average precision", top=1.0),
 }
 
 
 def curve_pictures(inputs: ReportInputs) -> list[Picture]:
     """Draws every metric of results.csv, and AUROC and average precision of an external test set where there is one.
 
-    `classes_found` is left out for two classes. Average precision carries the value that chance would reach.
+    `classes_found` is left out for two classes. Average precision carries the prevalence.
 
     Raises:
       InputError: two rows of one arm, seed and round.
     """
     pictures = []
-    for metric in _METRICS:
+    for metric in METRICS.values():
         if metric.key == "classes_found" and len(inputs.class_names) == 2:
             continue
         curves = learning_curves(inputs.rows, metric.key)
-        reference = chance_level(inputs, "test") if metric.key == "average_precision" else None
+        reference = prevalence(inputs, "test") if metric.key == "average_precision" else None
         caption = metric_caption(inputs, metric.key, "test")
         pictures.append(curve_picture(metric, curves, inputs.full_arms, reference=reference, caption=caption))
     external = external_rows(inputs)
-    for column, metric in _EXTERNAL.items() if external else ():
+    for column, metric in EXTERNAL.items() if external else ():
         curves = learning_curves(external, column)
-        reference = chance_level(inputs, "external") if column == "average_precision" else None
+        reference = prevalence(inputs, "external") if column == "average_precision" else None
         caption = "On the external test set. " + metric_caption(inputs, column, "external")
         pictures.append(curve_picture(metric, curves, inputs.full_arms, reference=reference, caption=caption))
     return pictures
@@ -84,7 +84,7 @@ def _alt(metric: Metric, curves: Curves) -> str:
 
 def metric_caption(inputs: ReportInputs, column: str, part: str) -> str:
     """Says in a sentence what a metric means, for a reader who does not know it."""
-    name = visible(inputs.minority_name)
+    name = inputs.minority_name
     counts = inputs.part_counts.get(part, {})
     has_two = len(inputs.class_names) == 2
     of_all = "" if has_two else " Mean over all classes, each against the rest."
@@ -93,26 +93,29 @@ def metric_caption(inputs: ReportInputs, column: str, part: str) -> str:
         case "auroc":
             return f"How often an image {one} is ranked above one that is not; 0.5 by chance.{of_all}"
         case "average_precision":
-            return f"Precision down the ranking, averaged over the images {one}; dotted: what chance reaches.{of_all}"
+            dotted = "the prevalence" if has_two else "the mean share of a class"
+            return f"Precision down the ranking, averaged over the images {one}; dotted: {dotted}.{of_all}"
         case "balanced_accuracy":
             return "Mean of the recalls of all classes: the rare class counts as much as the others."
         case "accuracy":
-            share = max(counts.values(), default=0) / max(1, sum(counts.values()))
-            return f"Share of images classified rightly; naming the largest class always reaches {share:.3f}."
+            largest = max(counts.values(), default=0) / max(1, sum(counts.values()))
+            always = "" if inputs.sizes_vary else f"; naming the largest class always reaches {share(largest)}"
+            return f"Share of images classified rightly{always}."
         case "minority_labeled":
             found = number(inputs.part_counts.get("pool", {}).get(inputs.minority_name, 0))
-            return f"Images of class {name} among the labels so far, the initial ones included; the pool holds {found}."
+            holds = "" if inputs.sizes_vary else f"; the pool holds {found}"
+            return f"Images of class {name} among the labels so far, the initial ones included{holds}."
         case "classes_found":
             return f"Classes with at least one label, of {len(inputs.class_names)}."
         case _:
             return "Labels of the largest class for each of the smallest; not defined while a class has none."
 
 
-def chance_level(inputs: ReportInputs, part: str) -> tuple[float, str] | None:
-    """Returns the average precision of a random ranking, and its words: the prevalence of what is ranked first.
+def prevalence(inputs: ReportInputs, part: str) -> tuple[float, str] | None:
+    """Returns the share of what is ranked first, which stands beside every average precision, and its words.
 
-    For two classes that is the minority's prevalence; for more, where average precision is the mean over one class
-    against the rest, it is the mean prevalence 1/C. None where the part is empty.
+    For two classes that is the minority's; for more, where average precision is the mean over one class against the
+    rest, it is the mean share of a class, 1/C. None where the part is empty.
     """
     counts = inputs.part_counts.get(part, {})
     total = sum(counts.values())
@@ -120,9 +123,9 @@ def chance_level(inputs: ReportInputs, part: str) -> tuple[float, str] | None:
         return None
     if len(inputs.class_names) == 2:
         value = counts.get(inputs.minority_name, 0) / total
-        return value, f"prevalence {value:.3f}"
+        return value, f"prevalence {share(value)}{inputs.of_first_seed}"
     value = 1 / len(inputs.class_names)
-    return value, f"mean prevalence: {value:.3f}"
+    return value, f"mean share of a class {share(value)}"
 
 
 def external_rows(inputs: ReportInputs) -> list[Row]:
@@ -130,11 +133,11 @@ def external_rows(inputs: ReportInputs) -> list[Row]:
     values = {
         (row["arm"], row["seed"], row["round"], row["metric"]): row["value"]
         for row in inputs.metric_rows
-        if row["split"] == "external" and row["class"] == "" and row["metric"] in _EXTERNAL
+        if row["split"] == "external" and row["class"] == "" and row["metric"] in EXTERNAL
     }
     if not values:
         return []
     return [
-        row | {column: values.get((row["arm"], row["seed"], row["round"], column)) for column in _EXTERNAL}
+        row | {column: values.get((row["arm"], row["seed"], row["round"], column)) for column in EXTERNAL}
         for row in inputs.rows
     ]

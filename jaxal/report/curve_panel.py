@@ -5,10 +5,10 @@ import io
 from typing import Any, NamedTuple
 
 from jaxal.evaluation.learning_curve import CurvePoint
-from jaxal.report.drawing import ARM_COLORS, ARM_MARKERS, FULL_DASHES, GRAY, GRID, INK, blank
-from jaxal.report.wording import NOT_DEFINED, visible
+from jaxal.report.drawing import ARM_COLORS, ARM_DASHES, ARM_MARKERS, FULL_DASHES, GRAY, GRID, INK, blank
+from jaxal.report.wording import NOT_DEFINED, shortened
 
-__all__ = ["Curves", "Metric", "any_defined", "curves_csv", "draw_panel", "legend_names", "legend_title"]
+__all__ = ["METRICS", "Curves", "Metric", "any_defined", "curves_csv", "draw_panel", "legend_names", "legend_title"]
 
 _LONGEST = 28  # letters of a name, so that a legend of one column fits
 
@@ -23,6 +23,20 @@ class Metric(NamedTuple):
     is_count: bool = False
     top: float | None = None  # the largest value possible, where the smallest is 0
     decimals: int = 3
+
+
+METRICS = {
+    metric.key: metric
+    for metric in (
+        Metric("auroc", "AUROC", top=1.0),
+        Metric("average_precision", "Average precision", top=1.0),
+        Metric("balanced_accuracy", "Balanced accuracy", top=1.0),
+        Metric("accuracy", "Accuracy", top=1.0),
+        Metric("minority_labeled", "Minority labels found", is_count=True, decimals=1),
+        Metric("classes_found", "Classes found", is_count=True, decimals=1),
+        Metric("imbalance_ratio", "Imbalance of the labels", decimals=1),
+    )
+}
 
 
 def draw_panel(
@@ -51,9 +65,10 @@ def draw_panel(
     axes.grid(axis="y", color=GRID, linewidth=0.6)
     axes.set_axisbelow(True)
     axes.set_xlabel("labels")
-    axes.xaxis.set_major_locator(MaxNLocator(6, steps=[1, 2, 5, 10], integer=True))
+    whole = {"steps": [1, 2, 5, 10], "integer": True, "min_n_ticks": 1}  # of two or more, fractions would be among them
+    axes.xaxis.set_major_locator(MaxNLocator(6, **whole))
     axes.xaxis.set_major_formatter("{x:,.0f}")
-    axes.yaxis.set_major_locator(MaxNLocator(6, steps=[1, 2, 5, 10], integer=metric.is_count))
+    axes.yaxis.set_major_locator(MaxNLocator(6, **whole) if metric.is_count else MaxNLocator(6, steps=[1, 2, 5, 10]))
     missing = [arm for arm, curve in curves.items() if not any_defined({arm: curve})]
     num_full = num_curves = 0
     for arm, curve in curves.items():
@@ -65,25 +80,31 @@ def draw_panel(
             if curve[-1].interval.low is not None:
                 axes.axhspan(lows[-1], highs[-1], color=GRAY, alpha=0.12, linewidth=0)
             continue
-        color = ARM_COLORS[num_curves % len(ARM_COLORS)]
+        turn, place = divmod(num_curves, len(ARM_COLORS))
+        color = ARM_COLORS[place]
+        dashes = ARM_DASHES[turn % len(ARM_DASHES)]
         marker = ARM_MARKERS[num_curves % len(ARM_MARKERS)]
         num_curves += 1
         labels = [point.num_labeled for point in curve]
-        (handles[arm],) = axes.plot(labels, means, color=color, marker=marker)
+        (handles[arm],) = axes.plot(labels, means, color=color, linestyle=dashes, marker=marker)
         axes.fill_between(labels, lows, highs, color=color, alpha=0.13, linewidth=0)
     if not any_defined(curves):
         blank(axes, NOT_DEFINED)
         return
     if reference is not None:
         handles[reference[1]] = axes.axhline(reference[0], color=INK, linewidth=0.9, dashes=(1, 2))
-    low, high = axes.get_ylim()
+    axes.set_xlim(*_widened(*axes.get_xlim()))
+    low, high = _widened(*axes.get_ylim()) if metric.is_count else axes.get_ylim()
+    axes.set_ylim(low, high)
     if metric.top is not None:  # the interval of two seeds can leave the possible and flatten every curve
         high = min(high, 1.02 * metric.top)
         axes.set_ylim(max(low, -0.02 * high), high)
     elif low < 0:
         axes.set_ylim(bottom=0)
     if missing:
-        note = visible(f"{NOT_DEFINED}: " + ", ".join(missing), 60)
+        note = f"{NOT_DEFINED}: " + ", ".join(shortened(missing, _LONGEST))
+        if len(note) > 60:
+            note = f"{NOT_DEFINED} for {len(missing)} of {len(curves)} arms"
         ground = {"facecolor": "white", "edgecolor": "none", "alpha": 0.85, "pad": 1}
         place = {"transform": axes.transAxes, "ha": "right", "va": "bottom"}
         axes.text(1, 0.02, note, color=GRAY, fontsize=8, bbox=ground, **place)
@@ -91,6 +112,12 @@ def draw_panel(
         axes.set(xticks=[], xlabel="")
     elif has_percent:
         _draw_percent(axes, curves)
+
+
+def _widened(low: float, high: float) -> tuple[float, float]:
+    """Gives a count that hardly changes room for the whole numbers around it."""
+    middle = (low + high) / 2
+    return min(low, middle - 1), max(high, middle + 1)
 
 
 def any_defined(curves: Curves) -> bool:
@@ -132,7 +159,8 @@ def curves_csv(curves_of: dict[str, Curves]) -> str:
 
 def legend_names(arms: list[str], full_arms: frozenset[str]) -> list[str]:
     """Returns the arms as a legend calls them."""
-    return [visible(arm, _LONGEST) + (" (every label)" if arm in full_arms else "") for arm in arms]
+    names = zip(arms, shortened(arms, _LONGEST), strict=True)
+    return [name + (" (every label)" if arm in full_arms else "") for arm, name in names]
 
 
 def legend_title(curves_of: dict[str, Curves]) -> str:

@@ -43,11 +43,17 @@ class ReportInputs(NamedTuple):
     config_text: str
     environment: Mapping[str, Any]
     images_of: ImagesFn  # (seed, pool rows [k]) -> uint8 [k, height, width, 1 or 3]
+    sizes_vary: bool = False  # `part_counts` are of the first seed, and others may split whole groups otherwise
 
     @property
     def active_arms(self) -> tuple[str, ...]:
         """The arms that ask, in the config's order."""
         return tuple(arm for arm in self.planned_rounds if arm not in self.full_arms)
+
+    @property
+    def of_first_seed(self) -> str:
+        """What a number from `part_counts` needs beside it; a blank before it, empty where all seeds share it."""
+        return " (first seed)" if self.sizes_vary else ""
 
     @property
     def minority_name(self) -> str:

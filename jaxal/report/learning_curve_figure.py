@@ -4,15 +4,11 @@ from pathlib import Path
 from typing import Any
 
 from jaxal.evaluation.learning_curve import Row, learning_curves
-from jaxal.report.curve_panel import Curves, Metric, curves_csv, draw_panel, legend_names, legend_title
+from jaxal.report.curve_panel import METRICS, Curves, curves_csv, draw_panel, legend_names, legend_title
 from jaxal.report.drawing import add_legend, draw_figure, legend_height
 from jaxal.store.files import write_if_changed
 
-_PANELS = (
-    Metric("auroc", "AUROC", top=1.0),
-    Metric("average_precision", "Average precision", top=1.0),
-    Metric("minority_labeled", "Minority labels found", is_count=True),
-)
+_PANELS = tuple(METRICS[key] for key in ("auroc", "average_precision", "minority_labeled"))
 _WIDTH = 9.375  # inches of 72 points: 900 px in a browser
 
 
@@ -42,7 +38,7 @@ def draw_learning_curves(rows: list[Row], folder: Path, *, full_arms: frozenset[
     return [figure, numbers]
 
 
-def _draw(curves_of: dict[str, Curves], full_arms: frozenset[str], file_format: str = "svg") -> bytes:
+def _draw(curves_of: dict[str, Curves], full_arms: frozenset[str]) -> bytes:
     arms = list(next(iter(curves_of.values())))
     names = legend_names(arms, full_arms)
 
@@ -52,4 +48,4 @@ def _draw(curves_of: dict[str, Curves], full_arms: frozenset[str], file_format: 
             draw_panel(axes, metric, curves_of[metric.key], full_arms, handles)
         add_legend(figure, [handles[arm] for arm in arms], names, _WIDTH, title=legend_title(curves_of))
 
-    return draw_figure(paint, _WIDTH, 2.9 + legend_height(names, _WIDTH), file_format)
+    return draw_figure(paint, _WIDTH, 2.9 + legend_height(names, _WIDTH))

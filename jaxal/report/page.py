@@ -6,8 +6,14 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from jaxal.report.asked import shown_classes
-from jaxal.report.asked_figures import arm_panels, asked_classes_picture, class_colors, minority_rate_picture
+from jaxal.report.asked import asked_rounds, shown_classes
+from jaxal.report.asked_figures import (
+    arm_panels,
+    asked_classes_picture,
+    class_colors,
+    has_minority_counts,
+    minority_rate_picture,
+)
 from jaxal.report.contact_sheet import contact_sheets
 from jaxal.report.curve_figures import curve_pictures
 from jaxal.report.inputs import ReportInputs
@@ -15,7 +21,7 @@ from jaxal.report.pictures import write_picture
 from jaxal.report.round_tables import round_tables
 from jaxal.report.seconds import arm_seconds, seconds_picture
 from jaxal.report.summary import summarize
-from jaxal.report.wording import encoded, number, percent, visible
+from jaxal.report.wording import encoded, number, percent, share, visible
 from jaxal.store.files import write_if_changed
 
 if TYPE_CHECKING:
@@ -55,15 +61,17 @@ def write_report(inputs: ReportInputs, folder: Path) -> Path:
         facts=_facts(inputs),
         missing=_missing(inputs),
         num_seeds=len(inputs.seeds),
+        sizes_vary=inputs.sizes_vary,
         curves=curves,
         tables=round_tables(inputs),
-        classes=list(zip(map(visible, shown.names), class_colors(shown), strict=True)),
+        classes=list(zip(shown.names, class_colors(shown), strict=True)),
         arm_panels=arm_panels(inputs),
+        has_minority_counts=has_minority_counts(asked_rounds(inputs)),
         rate=rate,
         sheets=contact_sheets(inputs),
-        minority=visible(inputs.minority_name),
+        minority=inputs.minority_name,
         seconds=seconds,
-        arm_seconds=arm_seconds(inputs),
+        arm_seconds=arm_seconds(inputs.rows),
         parts=[part for part in _PARTS if part in inputs.part_counts],
         class_rows=_class_rows(inputs),
         notes=inputs.notes,
@@ -81,7 +89,11 @@ def _template() -> "Template":
 
     source = importlib.resources.files("jaxal.report").joinpath("page.html").read_text(encoding="utf-8")
     environment = jinja2.Environment(
-        autoescape=True, trim_blocks=True, lstrip_blocks=True, undefined=jinja2.StrictUndefined
+        autoescape=True,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        undefined=jinja2.StrictUndefined,
+        finalize=lambda value: visible(value) if isinstance(value, str) else value,  # names come from anywhere
     )
     environment.filters["number"] = number
     environment.filters["unbroken"] = _unbroken
@@ -96,14 +108,14 @@ def _unbroken(text: str) -> str:
 def _facts(inputs: ReportInputs) -> list[tuple[str, str]]:
     """Lists what a reader asks first."""
     facts = [("arms", number(len(inputs.planned_rounds))), ("seeds", number(len(inputs.seeds)))]
-    name = visible(inputs.minority_name)
     for part in _PARTS:
         if part in inputs.part_counts:
             counts = inputs.part_counts[part]
             total = sum(counts.values())
             minority = counts.get(inputs.minority_name, 0)
-            share = f" ({percent(minority / total)})" if total else ""
-            facts.append((f"{part} images", f"{number(total)}; {number(minority)} of class {name}{share}"))
+            rate = f" ({percent(minority / total)})" if total else ""
+            told = f"{number(total)}; {number(minority)}{rate} of class {inputs.minority_name}"
+            facts.append((f"{part} images{inputs.of_first_seed}", told))
     return facts
 
 
@@ -124,10 +136,10 @@ def _class_rows(inputs: ReportInputs) -> list[dict[str, Any]]:
     total = sum(test.values())
     rows: list[dict[str, Any]] = [
         {
-            "name": visible(name),
+            "name": name,
             "is_minority": index == inputs.minority,
             "counts": [number(counts.get(name, 0)) for counts in parts],
-            "prevalence": f"{test.get(name, 0) / total:.3f}" if total else "not defined",
+            "prevalence": share(test.get(name, 0) / total) if total else "not defined",
         }
         for index, name in enumerate(inputs.class_names)
     ]
@@ -141,6 +153,6 @@ def _flat(node: Mapping[str, Any], before: str = "") -> Iterator[tuple[str, str]
         if isinstance(value, Mapping):
             yield from _flat(value, f"{before}{key}.")
         elif isinstance(value, list | tuple):
-            yield visible(f"{before}{key}"), visible(", ".join(map(str, value)))
+            yield f"{before}{key}", ", ".join(map(str, value))
         else:
-            yield visible(f"{before}{key}"), "–" if value is None else visible(str(value))
+            yield f"{before}{key}", "–" if value is None else str(value)

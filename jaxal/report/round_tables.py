@@ -3,17 +3,14 @@
 from typing import NamedTuple
 
 from jaxal.evaluation.learning_curve import CurvePoint, Interval, Row, interval, learning_curves
+from jaxal.report.curve_figures import EXTERNAL, external_rows
+from jaxal.report.curve_panel import METRICS
 from jaxal.report.inputs import ReportInputs
 from jaxal.report.wording import estimate, number, percent
 
 __all__ = ["Cell", "RoundTable", "round_tables"]
 
-_METRICS = {
-    "auroc": ("AUROC", 3),
-    "average_precision": ("Average precision", 3),
-    "balanced_accuracy": ("Balanced accuracy", 3),
-    "minority_labeled": ("Minority found", 1),
-}
+_SHOWN = ("auroc", "average_precision", "balanced_accuracy", "minority_labeled")
 
 
 class Cell(NamedTuple):
@@ -32,23 +29,30 @@ class RoundTable(NamedTuple):
 
 
 def round_tables(inputs: ReportInputs) -> list[RoundTable]:
-    """Lays out mean ± half of the 95 % interval over seeds.
+    """Lays out mean ± half of the 95 % interval over seeds, and of an external test set where there is one.
 
-    The highest mean of a round is marked where at least two active arms have one and no other is printed the same.
-    An arm that trains on every label has a value in the last column only; without such an arm there is no such column.
+    Of the active arms whose value is defined in the most seeds of a round, two at least, the highest mean is marked
+    where no other is printed the same. An arm that trains on every label has a value in the last column only; without
+    such an arm there is no such column.
 
     Raises:
       InputError: two rows of one arm, seed and round.
     """
     active = set(inputs.active_arms)
+    external = external_rows(inputs)
     rounds = sorted({row["round"] for row in inputs.rows if row["arm"] in active})
     columns = [_heading([row for row in inputs.rows if row["arm"] in active and row["round"] == r]) for r in rounds]
     full_rows = [row for row in inputs.rows if row["arm"] in inputs.full_arms]
     if full_rows:
         columns.append(_heading(full_rows))
+    shown = []
+    for column in _SHOWN:
+        shown.append((METRICS[column], column, inputs.rows))
+        if external and column in EXTERNAL:
+            shown.append((EXTERNAL[column], column, external))
     tables = []
-    for metric, (title, decimals) in _METRICS.items():
-        curves = learning_curves(inputs.rows, metric)
+    for metric, column, values in shown:
+        curves, decimals = learning_curves(values, column), metric.decimals
         best = {
             r: _best({arm: _at(curve, r) for arm, curve in curves.items() if arm in active}, decimals) for r in rounds
         }
@@ -61,7 +65,7 @@ def round_tables(inputs: ReportInputs) -> list[RoundTable]:
                 cells = [_cell(inputs, arm, _at(curve, r), decimals, is_best=best[r] == arm) for r in rounds]
                 cells += [Cell("")] * bool(full_rows)
             rows.append((arm, tuple(cells[: len(columns)]), arm in inputs.full_arms))
-        tables.append(RoundTable(title, tuple(columns), tuple(rows)))
+        tables.append(RoundTable(metric.title, tuple(columns), tuple(rows)))
     return tables
 
 
@@ -86,6 +90,9 @@ def _cell(inputs: ReportInputs, arm: str, point: CurvePoint | None, decimals: in
 
 def _best(points: dict[str, CurvePoint | None], decimals: int) -> str | None:
     intervals: dict[str, Interval] = {arm: point.interval for arm, point in points.items() if point is not None}
-    means = {arm: round(each.mean, decimals) for arm, each in intervals.items() if each.mean is not None}
+    most = max((each.num for each in intervals.values()), default=0)
+    means = {
+        arm: round(each.mean, decimals) for arm, each in intervals.items() if each.mean is not None and each.num == most
+    }
     highest = [arm for arm, mean in means.items() if mean == max(means.values())]
     return highest[0] if len(means) > 1 and len(highest) == 1 else None

@@ -7,15 +7,14 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from jaxal.evaluation.learning_curve import Row
-from jaxal.report.drawing import GRID, PANEL_WIDTH, add_legend, blank, draw_figure, legend_height
+from jaxal.report.drawing import ARM_COLORS, GRID, PANEL_WIDTH, add_legend, blank, draw_figure, legend_height
 from jaxal.report.inputs import ReportInputs
 from jaxal.report.pictures import Picture
-from jaxal.report.wording import visible
+from jaxal.report.wording import shortened
 
 __all__ = ["ArmSeconds", "arm_seconds", "seconds_picture"]
 
-_CAPTION = "Mean over seeds, all rounds together. Compilation is in the time of what ran first."
-_PHASES = {"train": "#0072B2", "embed": "#56B4E9", "acquire": "#D55E00"}
+_PHASES = {"train": ARM_COLORS[0], "embed": ARM_COLORS[5], "acquire": ARM_COLORS[1]}
 
 
 class ArmSeconds(NamedTuple):
@@ -33,26 +32,27 @@ class ArmSeconds(NamedTuple):
         return self.train + self.embed + self.acquire
 
 
-def arm_seconds(inputs: ReportInputs) -> list[ArmSeconds]:
-    """Sums each arm's seconds; an empty cell (round 0 asks nothing) adds nothing. Arms without rows are left out."""
+def arm_seconds(rows: list[Row]) -> list[ArmSeconds]:
+    """Sums each arm's seconds, in order of first appearance; an empty cell (round 0 asks nothing) adds nothing.
+
+    Seeds without any number are left out, and so are arms.
+    """
+    sums: dict[str, dict[int, np.ndarray]] = {}
+    for row in rows:
+        spent = [row[f"seconds_{phase}"] for phase in _PHASES]
+        if any(value is not None for value in spent):
+            of_arm = sums.setdefault(row["arm"], {})
+            of_arm[row["seed"]] = of_arm.get(row["seed"], 0.0) + np.array([value or 0.0 for value in spent])
     found = []
-    for arm in inputs.planned_rounds:
-        of_seeds: dict[int, list[Row]] = {}
-        for row in inputs.rows:
-            if row["arm"] == arm:
-                of_seeds.setdefault(row["seed"], []).append(row)
-        if of_seeds:
-            sums = [
-                [sum(row[f"seconds_{phase}"] or 0.0 for row in rows) for phase in _PHASES] for rows in of_seeds.values()
-            ]
-            train, embed, acquire = np.mean(sums, axis=0).tolist()
-            found.append(ArmSeconds(arm, train, embed, acquire, len(of_seeds)))
+    for arm, of_seeds in sums.items():
+        train, embed, acquire = np.mean(list(of_seeds.values()), axis=0).tolist()
+        found.append(ArmSeconds(arm, train, embed, acquire, len(of_seeds)))
     return found
 
 
 def seconds_picture(inputs: ReportInputs) -> Picture:
     """Draws a stacked bar for each arm."""
-    arms = arm_seconds(inputs)
+    arms = arm_seconds(inputs.rows)
     phases = list(_PHASES)
 
     def paint(figure: Any) -> None:
@@ -69,7 +69,7 @@ def seconds_picture(inputs: ReportInputs) -> Picture:
             widths = np.array([getattr(each, phase) for each in arms])
             axes.barh(places, widths, 0.62, left=left, color=color, edgecolor="white", linewidth=0.5)
             left = left + widths
-        axes.set_yticks(places, [visible(each.arm, 18) for each in arms])
+        axes.set_yticks(places, shortened([each.arm for each in arms], 18))
         axes.invert_yaxis()
         axes.tick_params(axis="y", length=0)
         axes.grid(axis="x", color=GRID, linewidth=0.6)
@@ -80,7 +80,9 @@ def seconds_picture(inputs: ReportInputs) -> Picture:
     height = 0.9 + 0.28 * max(2, len(arms)) + legend_height(phases, PANEL_WIDTH, has_title=False)
     svg = draw_figure(paint, PANEL_WIDTH, height)
     told = "; ".join(f"{each.arm} {each.total:.1f} s" for each in arms) or "nothing finished yet"
-    return Picture("seconds", svg, _csv(arms), _CAPTION, f"Seconds for each seed: {told}.")
+    caption = f"{'Mean over seeds, all' if len(inputs.seeds) > 1 else 'All'} rounds together."
+    caption += " Compilation is in the time of what ran first."
+    return Picture("seconds", svg, _csv(arms), caption, f"Seconds for each seed: {told}.")
 
 
 def _csv(arms: list[ArmSeconds]) -> str:

@@ -1,5 +1,6 @@
 """The study in two sentences, which claim no more than its intervals give."""
 
+from collections.abc import Iterable
 from typing import NamedTuple
 
 from jaxal.evaluation.learning_curve import Interval, interval
@@ -21,17 +22,19 @@ class _Comparison(NamedTuple):
     best_mean: float
     other: str | None
     other_mean: float | None
+    role: str  # of that arm, where it is not the only random one
     difference: Interval  # best - other, paired over seeds
-    num_seeds: int
+    seeds: tuple[int, ...]
 
 
 def summarize(inputs: ReportInputs) -> tuple[str, str]:
     """Says how much of the minority the first query found, and how well the last common round ranks the test set.
 
-    The best active arm is held against the random arm (the best of several), else, for the minority found, against
-    the weakest arm and, for the ranking, against the next best. Means are over the seeds that every arm compared has
-    finished; the difference is paired over them, and where its 95 % Student-t interval holds zero, or there is none,
-    the sentence says that it may be chance.
+    The best active arm is held against the random arm (the best of several; a random one against the best that is
+    not), else, for the minority found, against the weakest arm and, for the ranking, against the next best. Means are
+    over the seeds that every arm compared has finished, and the sentence says of how many; the difference is paired
+    over them, and where its 95 % Student-t interval holds zero, or there is none, the sentence says that it may be
+    chance.
 
     Returns:
       Two sentences; each says what is missing where the study is unfinished or its metrics are not defined.
@@ -44,35 +47,31 @@ def _minority_found(inputs: ReportInputs) -> str:
     total = inputs.part_counts.get("pool", {}).get(name, 0)
     if not inputs.active_arms:
         return "No arm asks for labels: each trains once on all of them."
-    if total == 0:
+    if total == 0 and not inputs.sizes_vary:
         return f"The pool holds no image of class {name}, so there was none to find."
-    values = _values(inputs, 1, "minority_labeled")
+    values = _values(inputs, inputs.active_arms, 1, "minority_labeled")
     if not values:
         return _NO_ROUND if not inputs.rows else "No query has been answered yet."
     compared = _compare(values, inputs.random_arms, to_weakest=True)
     if compared is None:
         return "The arms have finished no query with the same seed yet."
-    over = over_seeds(compared.num_seeds)
-    began = _began(inputs, list(next(iter(_shared(values).values()))))
-    lead = f"At {_labeled(inputs, compared.best, 1)} of the labels, "
-    of_pool = f"of the pool's {number(total)} images of class {name} ({over}{began})"
+    over = over_seeds(len(compared.seeds), len(inputs.seeds))
+    of_pool = "" if inputs.sizes_vary else f"of the pool's {number(total)} "
+    images = f"{of_pool}images of class {name} ({over}{_began(inputs, compared.seeds)})"
+    lead = f"At {_labeled(inputs, compared, 1)} of the labels, "
     if compared.best_mean == 0:
-        return f"{lead}no arm had found any {of_pool}."
-    found = f"{lead}{compared.best} had found {number(compared.best_mean)} {of_pool}"
+        return f"{lead}no arm had found any {images}."
+    found = f"{lead}{compared.best} had found {number(compared.best_mean)} {images}"
     if compared.other is None or compared.other_mean is None:
         return f"{found}; there is no other arm to compare it with."
-    if compared.best in inputs.random_arms:
-        return f"{found}, the most of all arms; {compared.other} came next ({number(compared.other_mean)})."
     mean, words = compared.other_mean, f"{compared.other} ({number(compared.other_mean)})"
-    weakest = "" if compared.other in inputs.random_arms else ", the fewest of all arms"
     if mean == 0:
         ratio = f"where {compared.other} had found none"
     elif compared.best_mean == mean:
         return f"{found}: as many as {words}."
     else:
         ratio = f"{compared.best_mean / mean:.1f}× as many as {words}"
-    doubt = _doubt(compared, 1)
-    return f"{found}: {ratio}{weakest}{doubt}."
+    return f"{found}: {ratio}{compared.role}{_doubt(compared, 1)}."
 
 
 def _ranking(inputs: ReportInputs) -> str:
@@ -80,7 +79,8 @@ def _ranking(inputs: ReportInputs) -> str:
     if last is None:
         return _full_alone(inputs) if inputs.rows else _NO_ROUND
     compared_by = {
-        column: _compare(_values(inputs, last, column), inputs.random_arms, to_weakest=False) for column in _SCORES
+        column: _compare(_values(inputs, inputs.active_arms, last, column), inputs.random_arms, to_weakest=False)
+        for column in _SCORES
     }
     column, compared = next(((key, each) for key, each in compared_by.items() if each is not None), ("", None))
     if compared is None:
@@ -88,22 +88,25 @@ def _ranking(inputs: ReportInputs) -> str:
             f"After round {last} neither average precision nor AUROC is defined: a class is missing in the test set,"
             " or no label had trained the model."
         )
-    kind = f"{'a mean' if len(inputs.class_names) > 2 else 'an'} {_SCORES[column]}"
-    reached = f"{compared.best} ranked the test images with {kind} of {compared.best_mean:.3f}"
-    lead = f"At {_labeled(inputs, compared.best, last)} of the labels, {reached}"
-    full = _full_mean(inputs, column)
+    reached = f"{compared.best} ranked the test images with {_a_score(inputs, column)} of {compared.best_mean:.3f}"
+    lead = f"At {_labeled(inputs, compared, last)} of the labels, {reached}"
+    full = _full_mean(inputs, column, compared.seeds)
+    num_seeds, planned = len(compared.seeds), len(inputs.seeds)
     if compared.other is None or compared.other_mean is None:
         bound = "" if full is None else f", where all labels reached {full:.3f}"
-        return f"{lead}{bound} ({over_seeds(compared.num_seeds)}); there is no other arm to compare it with."
-    if compared.best in inputs.random_arms:
-        role = ", the best of the others,"
-    else:
-        role = "" if compared.other in inputs.random_arms else ", the next best,"
+        return f"{lead}{bound} ({over_seeds(num_seeds, planned)}); there is no other arm to compare it with."
+    role = compared.role and f"{compared.role},"
     bound = "" if full is None else f" and all labels {full:.3f}"
     text = f"{lead}, where {compared.other}{role} reached {compared.other_mean:.3f}{bound}"
-    if compared.num_seeds == 1:
+    if num_seeds < planned:
+        text += f" ({num_seeds} of {planned} seeds define it for every arm)"
+    if num_seeds == 1:
         return f"{text}; with one seed there is no interval, so the difference may be chance."
     return f"{text}{_doubt(compared, 3, always=True)}."
+
+
+def _a_score(inputs: ReportInputs, column: str) -> str:
+    return f"{'a mean' if len(inputs.class_names) > 2 else 'an'} {_SCORES[column]}"
 
 
 def _doubt(compared: _Comparison, decimals: int, always: bool = False) -> str:
@@ -113,15 +116,15 @@ def _doubt(compared: _Comparison, decimals: int, always: bool = False) -> str:
         return "; with one seed, this may be chance"
     holds_zero = low <= 0 <= high
     half_width = high - mean
-    text = f"; over {compared.num_seeds} seeds the difference is {mean:.{decimals}f} ± {half_width:.{decimals}f}"
+    text = f"; over {len(compared.seeds)} seeds the difference is {mean:.{decimals}f} ± {half_width:.{decimals}f}"
     if holds_zero:
         return f"{text} (95 % interval), which may be chance"
     return f"{text} (95 % interval), which leaves zero out" if always else ""
 
 
-def _values(inputs: ReportInputs, round_: int, column: str) -> Values:
-    """Collects what the active arms have in a round; arms without any defined value are left out."""
-    values: Values = {arm: {} for arm in inputs.active_arms}
+def _values(inputs: ReportInputs, arms: Iterable[str], round_: int, column: str) -> Values:
+    """Collects what some arms have in a round; arms without any defined value are left out."""
+    values: Values = {arm: {} for arm in arms}
     for row in inputs.rows:
         if row["round"] == round_ and row["arm"] in values and row[column] is not None:
             values[row["arm"]][row["seed"]] = float(row[column])
@@ -145,19 +148,26 @@ def _compare(values: Values, random_arms: frozenset[str], *, to_weakest: bool) -
     if not ranked:
         return None
     best_mean, best = ranked[0]
-    others = ranked[1:]
-    if best not in random_arms and any(arm in random_arms for _, arm in others):
-        others = [each for each in others if each[1] in random_arms]
-    elif best not in random_arms and to_weakest:
-        others = others[-1:]
+    # A random arm is held against the best that is not, any other against the best random one.
+    others, role = ranked[1:], ""
+    of_other_kind = [each for each in others if (each[1] in random_arms) != (best in random_arms)]
+    if of_other_kind:
+        others = of_other_kind
+        role = ", the best arm that is not random" if best in random_arms else ""
+    elif best not in random_arms:
+        others = others[-1:] if to_weakest else others
+        role = ", the fewest of all arms" if to_weakest else ", the next best"
     other_mean, other = others[0] if others else (None, None)
     differences = [] if other is None else [values[best][seed] - values[other][seed] for seed in values[best]]
-    return _Comparison(best, best_mean, other, other_mean, interval(differences), len(values[best]))
+    return _Comparison(best, best_mean, other, other_mean, role, interval(differences), tuple(values[best]))
 
 
-def _began(inputs: ReportInputs, seeds: list[int]) -> str:
+def _began(inputs: ReportInputs, seeds: tuple[int, ...]) -> str:
     """Says how much of the minority every arm was given, as that is in the counts of all."""
-    given = {arm: [of.get(seed) for seed in seeds] for arm, of in _values(inputs, 0, "minority_labeled").items()}
+    given = {
+        arm: [of.get(seed) for seed in seeds]
+        for arm, of in _values(inputs, inputs.active_arms, 0, "minority_labeled").items()
+    }
     of_arms = list(given.values())
     if not of_arms or any(each != of_arms[0] for each in of_arms):
         return ""
@@ -165,8 +175,9 @@ def _began(inputs: ReportInputs, seeds: list[int]) -> str:
     return "" if mean is None else f"; {number(mean) if mean else 'none'} of them given at the start"
 
 
-def _labeled(inputs: ReportInputs, arm: str, round_: int) -> str:
-    shares = [row["labeled_fraction"] for row in inputs.rows if (row["arm"], row["round"]) == (arm, round_)]
+def _labeled(inputs: ReportInputs, compared: _Comparison, round_: int) -> str:
+    at = [row for row in inputs.rows if (row["arm"], row["round"]) == (compared.best, round_)]
+    shares = [row["labeled_fraction"] for row in at if row["seed"] in compared.seeds]
     return percent(interval(shares).mean or 0.0)
 
 
@@ -180,17 +191,17 @@ def _last_common_round(inputs: ReportInputs) -> int | None:
     return max((round_ for round_, _ in common), default=None)
 
 
-def _full_mean(inputs: ReportInputs, column: str) -> float | None:
-    """Returns the best mean of the arms that train on every label."""
-    means = [
-        interval([row[column] for row in inputs.rows if row["arm"] == arm]).mean for arm in sorted(inputs.full_arms)
-    ]
-    return max((mean for mean in means if mean is not None), default=None)
+def _full_mean(inputs: ReportInputs, column: str, seeds: tuple[int, ...]) -> float | None:
+    """Returns the best mean of the arms that train on every label, of those that define it for all these seeds."""
+    full = _values(inputs, inputs.full_arms, 0, column).values()
+    return max((sum(of[seed] for seed in seeds) / len(seeds) for of in full if set(seeds) <= set(of)), default=None)
 
 
 def _full_alone(inputs: ReportInputs) -> str:
-    for column, score in _SCORES.items():
-        full = _full_mean(inputs, column)
+    for column in _SCORES:
+        full = _compare(_values(inputs, inputs.full_arms, 0, column), frozenset(), to_weakest=False)
         if full is not None:
-            return f"Trained on all labels, the model ranked the test images with an {score} of {full:.3f}."
+            reached = f"{_a_score(inputs, column)} of {full.best_mean:.3f}"
+            over = over_seeds(len(full.seeds), len(inputs.seeds))
+            return f"Trained on all labels, the model ranked the test images with {reached} ({over})."
     return "The arms have finished no round with the same seed yet."

@@ -1,6 +1,7 @@
 """The result table: one row for each arm at its last round."""
 
 from jaxal.evaluation.learning_curve import Interval, Row, interval, learning_curves, require_columns
+from jaxal.report.seconds import arm_seconds
 from jaxal.report.wording import NOT_DEFINED, estimate
 
 __all__ = ["markdown", "summary_table"]
@@ -26,10 +27,10 @@ def summary_table(rows: list[Row], *, confidence: float = 0.95) -> list[dict[str
     """
     require_columns(rows, ("auroc", "average_precision", "minority_labeled", *_SECONDS))
     curves = learning_curves(rows, "num_labeled")
+    seconds = {each.arm: each.total for each in arm_seconds(rows)}
     table = []
     for arm, curve in curves.items():
-        of_arm = [row for row in rows if row["arm"] == arm]
-        last = [row for row in of_arm if row["round"] == curve[-1].round]
+        last = [row for row in rows if (row["arm"], row["round"]) == (arm, curve[-1].round)]
 
         def at_last_round(column: str, last: list[Row] = last) -> Interval:
             return interval([row[column] for row in last], confidence)
@@ -43,7 +44,7 @@ def summary_table(rows: list[Row], *, confidence: float = 0.95) -> list[dict[str
                 "auroc": estimate(at_last_round("auroc"), len(last)),
                 "average_precision": estimate(at_last_round("average_precision"), len(last)),
                 "minority_found": _one_decimal(at_last_round("minority_labeled").mean),
-                "seconds": _one_decimal(interval(_total_seconds(of_arm)).mean),
+                "seconds": _one_decimal(seconds.get(arm)),
             }
         )
     return table
@@ -70,14 +71,3 @@ def markdown(table: list[dict[str, str]]) -> str:
 
 def _one_decimal(mean: float | None) -> str:
     return NOT_DEFINED if mean is None else f"{mean:.1f}"
-
-
-def _total_seconds(rows: list[Row]) -> list[float | None]:
-    """Returns each seed's seconds; an empty cell (round 0 asks no query) adds nothing, no cell at all is undefined."""
-    totals: dict[object, float | None] = {}
-    for row in rows:
-        spent = [row[column] for column in _SECONDS if row[column] is not None]
-        before = totals.setdefault(row["seed"], None)
-        if spent:
-            totals[row["seed"]] = (before or 0.0) + sum(spent)
-    return list(totals.values())

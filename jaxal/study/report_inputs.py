@@ -68,6 +68,7 @@ def collect_report(
         config_text=(workdir / CONFIG).read_text(encoding="utf-8"),
         environment=json.loads((workdir / ENVIRONMENT).read_text(encoding="utf-8")),
         images_of=images_of,
+        sizes_vary=dataset.pool.groups is not None and len(study.seeds) > 1,
     )
 
 

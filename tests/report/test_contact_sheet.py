@@ -47,7 +47,7 @@ def test_the_first_images_of_the_first_seed_in_order():
     assert np.array_equal(np.asarray(picture), images_of(0, [14])[0, :, :, 0])
 
 
-@pytest.mark.parametrize(("num_rounds", "shown"), [(0, 30), (30, 30), (60, 15), (1000, 6)])
+@pytest.mark.parametrize(("num_rounds", "shown"), [(0, 30), (30, 30), (60, 15), (480, 1), (1000, 1)])
 def test_many_rounds_show_fewer_images_each(num_rounds, shown):
     assert images_per_round(num_rounds) == shown
 

@@ -78,7 +78,7 @@ def test_everything_is_in_it(written):
     assert len(page.all("details")) == 3  # two arms that ask, and the config
     assert ["open" in each for each in page.all("details")] == [True, False, False]
     assert all(each["alt"] for each in page.all("img"))
-    assert len(page.all("table")) == len(page.all("caption")) == 7
+    assert len(page.all("table")) == len(page.all("caption")) == 9
     assert all(each.get("scope") in ("row", "col") for each in page.all("th"))
     # Six metrics of two classes, two external ones, two arms that ask, the rate, the seconds; then 2 × 2 × 4 images.
     assert len(page.all("figure")) == 6 + 2 + 2 + 1 + 1
@@ -96,6 +96,7 @@ def test_it_stands_alone(written):
     text = (folder / "report.html").read_text(encoding="utf-8")
     assert "url(" not in text
     assert "@import" not in text
+    assert "text-overflow" not in text  # names in tables wrap: their ends may be all that parts them
     assert "http" not in text
 
 
@@ -173,6 +174,64 @@ def test_names_of_any_kind_are_text(tmp_path):
     assert {path.stem for path in (tmp_path / "figures").iterdir()} >= {"asked_classes", "auroc"}
 
 
+HIDDEN = "ra\nre\x00\u202e\u2067"
+
+
+def test_no_name_breaks_or_turns_the_page(tmp_path):
+    classes = ("rest", HIDDEN)
+    inputs = sample(
+        name=HIDDEN,
+        class_names=classes,
+        part_counts={part: dict(zip(classes, (80, 20), strict=True)) for part in ("pool", "test")},
+        notes=(HIDDEN,),
+        config_text=f'name = "{HIDDEN}"\n\nseeds = [0]\n',
+        environment={HIDDEN: HIDDEN},
+    )
+    inputs = inputs._replace(asked=[each._replace(ids=(HIDDEN,) * 4, reasons=(HIDDEN,) * 4) for each in inputs.asked])
+    write_report(inputs, tmp_path)
+    text = (tmp_path / "report.html").read_bytes().decode("utf-8")
+    assert not set("\x00\r\u202e\u2067") & set(text)
+    assert "<bdi>ra�re���</bdi>" in text
+    page = Page(text)
+    assert "of the pool's 20 images of class ra�re��� (mean" in page.text
+    assert not any("\n" in each["alt"] for each in page.all("img"))
+    assert "<pre>name = &#34;ra\nre���&#34;\n\nseeds = [0]\n</pre>" in text
+
+
+def test_the_parts_of_the_first_seed_are_called_so(tmp_path):
+    page = page_of(sample(sizes_vary=True), tmp_path)
+    assert "pool images (first seed) 100; 20 (20 %) of class rare" in page.text
+    assert "beside those of the whole pool as the first seed splits it." in page.text
+    assert "of the pool's" not in page.text
+    page = page_of(sample(), tmp_path)
+    assert "pool images 100; 20 (20 %) of class rare" in page.text
+    assert "first seed" not in page.text.replace("as the first seed splits them", "")
+
+
+def test_one_seed_is_no_mean(tmp_path):
+    page = page_of(sample(seeds=(0,)), tmp_path)
+    for words in ("±", "means over seeds", "Mean over seeds", "interval over seeds"):
+        assert words not in page.text
+    assert "Counts and scores are of one seed, so there are no intervals." in page.text
+    assert "One seed, so there are no intervals." in page.text
+
+
+@pytest.mark.parametrize(("num_rounds", "is_said"), [(0, False), (12, True), (13, False)])
+def test_counts_above_bars_are_named_where_they_are_drawn(num_rounds, is_said, tmp_path, texts):
+    inputs = changed(sample(seeds=(0,), num_rounds=num_rounds), lambda row: {"minority_labeled": 1})
+    counts = {"pool": {"rest": 80, "rare": 777}, "test": {"rest": 90, "rare": 10}}
+    page = page_of(inputs._replace(part_counts=counts), tmp_path)
+    assert ("Above each bar" in page.text) == is_said
+    assert ("777" in texts()) == is_said
+
+
+def test_a_prevalence_near_none_is_not_none(tmp_path):
+    counts = {"pool": {"rest": 33000, "rare": 1}, "test": {"rest": 9999, "rare": 3}}
+    page = page_of(sample(part_counts=counts), tmp_path)
+    assert "rest 33,000 9,999 0.9997" in page.text
+    assert "rare (minority) 1 3 0.0003" in page.text
+
+
 def degenerate():
     base = sample()
     classes = tuple(f"class {index}" for index in range(12))
@@ -204,7 +263,7 @@ def test_a_degenerate_study_has_a_page_too(what, inputs, tmp_path):
     if what == "half of one run":
         assert "cb: 1 of 9 rounds finished" in page.text
     if what == "twelve classes, skipped images":
-        assert "4 asked, 1 of class class 11, 1 skipped." in page.text
+        assert "4 asked, 1 of class class 11 , 1 skipped." in page.text
         assert (tmp_path / "figures" / "classes_found.svg").exists()
         assert "other (3 classes)" in page.text
     if what == "full alone":

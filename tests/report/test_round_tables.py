@@ -12,7 +12,7 @@ def by_title(inputs):
 
 def test_columns_rows_and_cells():
     tables = by_title(sample())
-    assert list(tables) == ["AUROC", "Average precision", "Balanced accuracy", "Minority found"]
+    assert list(tables) == ["AUROC", "Average precision", "Balanced accuracy", "Minority labels found"]
     table = tables["Average precision"]
     assert table.columns == (
         ("10 %", "10 labels"),
@@ -29,7 +29,7 @@ def test_columns_rows_and_cells():
     )
     assert cb[1][1:3] == (Cell(f"0.410 ± {half:.3f}", True), Cell(f"0.510 ± {half:.3f}", True))
     assert full == ("full", (Cell(""), Cell(""), Cell(""), Cell("0.800 ± 0.000")), True)
-    assert tables["Minority found"].rows[1][1][2] == Cell("7.0 ± 0.0", True)
+    assert tables["Minority labels found"].rows[1][1][2] == Cell("7.0 ± 0.0", True)
 
 
 def test_a_tie_and_a_single_arm_mark_nobody():
@@ -38,6 +38,48 @@ def test_a_tie_and_a_single_arm_mark_nobody():
     alone = by_title(only(sample(), "cb"))["AUROC"]
     assert len(alone.columns) == 3
     assert not any(cell.is_best for _, cells, _ in alone.rows for cell in cells)
+
+
+def test_only_means_of_as_many_seeds_are_compared():
+    # Defined by one seed only, the larger value marks nothing; the two arms that all seeds define are compared.
+    base = sample(has_full=False)
+    third = [row | {"arm": "third", "auroc": 0.99 if row["seed"] == 0 else None} for row in base.rows]
+    rows = base.rows + [row for row, of in zip(third, base.rows, strict=True) if of["arm"] == "cb"]
+    inputs = base._replace(rows=rows, planned_rounds={**base.planned_rounds, "third": 3})
+    table = by_title(inputs)["AUROC"]
+    assert table.rows[2][1][2] == Cell("0.990 (1 of 3 seeds)")
+    assert [cells[2].is_best for _, cells, _ in table.rows] == [False, True, False]
+    assert not any(
+        cell.is_best for _, cells, _ in by_title(only(inputs, "cb", "third"))["AUROC"].rows for cell in cells
+    )
+
+
+def test_an_external_test_set_stands_beside_the_internal_one():
+    inputs = sample()
+    values = {"auroc": 0.55, "average_precision": None}
+    external = [
+        {
+            **{key: row[key] for key in ("arm", "seed", "round")},
+            "split": "external",
+            "class": "",
+            "metric": m,
+            "value": v,
+        }
+        for row in inputs.rows
+        for m, v in values.items()
+    ]
+    tables = by_title(inputs._replace(metric_rows=external))
+    assert list(tables) == [
+        "AUROC",
+        "External test: AUROC",
+        "Average precision",
+        "External test: average precision",
+        "Balanced accuracy",
+        "Minority labels found",
+    ]
+    assert tables["External test: AUROC"].columns == tables["AUROC"].columns
+    assert tables["External test: AUROC"].rows[0][1][0] == Cell("0.550 ± 0.000")
+    assert tables["External test: average precision"].rows[1][1][1] == Cell("not defined")
 
 
 def test_full_never_counts_as_best():

@@ -68,9 +68,37 @@ def test_without_random_the_weakest_and_the_next_best_are_named():
 def test_where_random_is_best_it_is_said():
     swap = {"random": "cb", "cb": "random", "full": "full"}
     first, second = summarize(changed(sample(), lambda row: {"arm": swap[row["arm"]]}))
-    assert first.endswith("the most of all arms; cb came next (2).")
+    assert first.endswith(": 2.0× as many as cb (2), the best arm that is not random.")
     assert (
-        "random ranked the test images with an average precision of 0.510, where cb, the best of the others," in second
+        "random ranked the test images with an average precision of 0.510, where cb, the best arm that is not random, "
+        "reached 0.310" in second
+    )
+
+
+def test_where_random_is_best_it_may_be_chance_too():
+    found = {"random": [9, 1, 1], "cb": [3, 3, 4]}
+    inputs = changed(sample(has_full=False), lambda row: {"minority_labeled": found[row["arm"]][row["seed"]]})
+    half = stats.sem([6, -2, -3]) * stats.t.ppf(0.975, 2)
+    assert summarize(inputs)[0].endswith(
+        f"1.1× as many as cb (3.3), the best arm that is not random; over 3 seeds the difference is 0.3 ± {half:.1f} "
+        "(95 % interval), which may be chance."
+    )
+
+
+def with_second_random(inputs):
+    again = [row | {"arm": "again"} for row in inputs.rows if row["arm"] == "random"]
+    return inputs._replace(
+        rows=inputs.rows + again,
+        planned_rounds={**inputs.planned_rounds, "again": 3},
+        random_arms=frozenset({"random", "again"}),
+    )
+
+
+def test_of_two_random_arms_none_came_next():
+    inputs = with_second_random(changed(sample(), lambda row: {"minority_labeled": 4 if row["arm"] == "random" else 2}))
+    assert summarize(inputs)[0].endswith(": 2.0× as many as cb (2), the best arm that is not random.")
+    assert summarize(only(inputs, "random", "again"))[0].endswith(
+        "4 of them given at the start): as many as again (4)."
     )
 
 
@@ -130,7 +158,8 @@ def test_nothing_finished():
 def test_full_alone():
     assert summarize(only(sample(), "full")) == (
         "No arm asks for labels: each trains once on all of them.",
-        "Trained on all labels, the model ranked the test images with an average precision of 0.800.",
+        "Trained on all labels, the model ranked the test images with an average precision of 0.800 (mean over 3 "
+        "seeds).",
     )
 
 
@@ -139,8 +168,41 @@ def test_only_seeds_that_both_arms_have_count():
     inputs = sample()
     inputs = inputs._replace(rows=[row for row in inputs.rows if (row["arm"], row["seed"]) != ("random", 2)])
     first, second = summarize(inputs)
-    assert "(mean over 2 seeds;" in first
-    assert "average precision of 0.505, where random reached 0.305" in second
+    assert "(mean over 2 of 3 seeds;" in first
+    assert (
+        "average precision of 0.505, where random reached 0.305 and all labels 0.800 (2 of 3 seeds define it for every "
+        "arm); over 2 seeds the difference is" in second
+    )
+
+
+def test_all_labels_are_of_the_same_seeds():
+    inputs = changed(
+        sample(),
+        lambda row: (
+            {"average_precision": 0.6 + 0.1 * row["seed"]}
+            if row["arm"] == "full"
+            else {"average_precision": None if row["arm"] == "cb" and row["seed"] != 1 else row["average_precision"]}
+        ),
+    )
+    assert summarize(inputs)[1].endswith(
+        "cb ranked the test images with an average precision of 0.510, where random reached 0.310 and all labels 0.700 "
+        "(1 of 3 seeds define it for every arm); with one seed there is no interval, so the difference may be chance."
+    )
+    unfinished = [row for row in inputs.rows if (row["arm"], row["seed"]) != ("full", 1)]
+    assert "all labels" not in summarize(inputs._replace(rows=unfinished))[1]
+    assert summarize(only(inputs._replace(rows=unfinished), "full"))[1].endswith("of 0.700 (mean over 2 of 3 seeds).")
+
+
+def test_pools_of_different_sizes_have_no_size():
+    inputs = sample(sizes_vary=True)
+    start = (
+        "At 14 % of the labels, cb had found 4 images of class rare (mean over 3 seeds; 1 of them given at the start)"
+    )
+    assert summarize(inputs)[0].startswith(start)
+    # The first seed's pool has none, others have.
+    assert summarize(inputs._replace(part_counts={"pool": {"rest": 80, "rare": 0}}))[0].startswith(start)
+    none = changed(inputs, lambda row: {"minority_labeled": 0})
+    assert "no arm had found any images of class rare (mean over 3 seeds; none of them given" in summarize(none)[0]
 
 
 def test_arms_without_a_seed_in_common():

@@ -2,15 +2,21 @@
 
 import json
 
+import msgspec
+import numpy as np
+import pytest
+
 from jaxal.data.dataset import load_source, make_dataset
 from jaxal.study import run_study
+from jaxal.study.plan import plan_study
+from jaxal.study.report_inputs import collect_report
 from tests.study.conftest import read_csv
 
 
 def test_the_run_folder_has_a_report_with_everything_in_it(finished):
     study, result = finished
     text = (result.workdir / "report.html").read_text(encoding="utf-8")
-    assert "<h1>tiny</h1>" in text
+    assert "<h1><bdi>tiny</bdi></h1>" in text
     assert "This study is not finished" not in text
     last = result.table[-1]
     assert last["arm"] == "random"
@@ -56,3 +62,17 @@ def test_a_second_run_leaves_the_report_alone(finished):
     before = [path.stat().st_mtime_ns for path in files]
     run_study(study, result.workdir)
     assert [path.stat().st_mtime_ns for path in files] == before
+
+
+@pytest.mark.parametrize(
+    ("has_groups", "num_seeds", "sizes_vary"), [(True, 2, True), (True, 1, False), (False, 2, False)]
+)
+def test_only_whole_groups_of_several_seeds_make_sizes_vary(finished, has_groups, num_seeds, sizes_vary):
+    study, result = finished
+    study = msgspec.structs.replace(study, seeds=study.seeds[:num_seeds])
+    dataset = make_dataset(load_source(study.data), study.data, 0)
+    if has_groups:
+        groups = np.arange(len(dataset.pool.labels)).astype(np.str_)
+        dataset = dataset._replace(pool=dataset.pool._replace(groups=groups))
+    inputs = collect_report(study, result.workdir, plan_study(study, dataset), lambda seed: dataset)
+    assert inputs.sizes_vary == sizes_vary
