@@ -7,6 +7,7 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from jaxal.acquisition import select
     from jaxal.config.reading import load_study
     from jaxal.config.study import StudyConfig
     from jaxal.errors import ConfigError, DataError, InputError, JaxalError, SelectionWarning, StoreError
@@ -28,6 +29,7 @@ _HOMES = {
     "StudyResult": "jaxal.study",
     "load_study": "jaxal.config.reading",
     "run": "jaxal.study:run_study",
+    "select": "jaxal.acquisition",
 }
 
 __all__ = [
@@ -42,6 +44,7 @@ __all__ = [
     "StudyResult",
     "load_study",
     "run",
+    "select",
 ]
 
 

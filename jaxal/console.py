@@ -1,25 +1,25 @@
 """What the commands show: progress on standard error, tables on standard output."""
 
 import contextlib
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
+from rich.measure import Measurement
 from rich.table import Table
 from rich.text import Text
 
-from jaxal.config.strategies import STRATEGIES, StrategyEntry
+from jaxal.config.strategy_table import STRATEGIES, StrategyEntry
 from jaxal.config.study import StudyConfig
+from jaxal.errors import InputError
 
 if TYPE_CHECKING:
     from jaxal.study import StudyListener
     from jaxal.study.plan import StudyPlan
 
-__all__ = ["print_plan", "print_result", "print_strategies", "progress"]
-
-# Wide enough for every table, whatever a pipe or a narrow terminal claims.
-WIDTH = 120
+__all__ = ["print_plan", "print_query", "print_result", "print_strategies", "progress"]
 
 
 @contextlib.contextmanager
@@ -83,7 +83,10 @@ def _print_table(title: str, columns: list[str], rows: list[list[str]], num_text
         table.add_column(Text(column), justify="left" if number < num_text_columns else "right", overflow="fold")
     for row in rows:
         table.add_row(*(Text(cell) for cell in row))
-    Console(width=WIDTH).print(table)
+    # As wide as the table is, whatever a pipe or a narrow terminal claims: a folded row could not be searched for.
+    unbounded = Console(width=10_000)
+    width = Measurement.get(unbounded, unbounded.options, table).maximum
+    Console(width=width).print(table)
 
 
 def print_result(rows: list[dict[str, Any]], workdir: Path) -> None:
@@ -127,9 +130,18 @@ def print_plan(study: StudyConfig, plan: "StudyPlan") -> None:
     print("Dry run: nothing was trained, and no run folder written.")
 
 
+def print_query(text: str) -> None:
+    """Print a query's CSV as UTF-8 whatever the terminal's encoding is: ids must come out whole."""
+    if sys.stdout is None:
+        raise InputError("out: standard output is closed; give the name of a file")
+    sys.stdout.flush()
+    sys.stdout.buffer.write(text.encode())
+    sys.stdout.buffer.flush()
+
+
 def _needs(name: str, entry: StrategyEntry) -> str:
-    if name == "budget_split":
-        return "by stages"
+    if name in ("balanced", "budget_split"):
+        return "what it is made of"
     return "–" if name == "random" else ", ".join(("embeddings", *entry.needs))
 
 
@@ -137,5 +149,8 @@ def print_strategies() -> None:
     """Print the strategy table."""
     rows = [[name, entry.paper, _needs(name, entry), entry.cost] for name, entry in STRATEGIES.items()]
     _print_table(
-        "Strategies (N pool, L labeled, D width, C classes, Q query)", ["name", "paper", "needs", "cost"], rows, 4
+        "Strategies (N pool, L labeled, D width, C classes, S source classes, M draws, Q query)",
+        ["name", "paper", "needs", "cost"],
+        rows,
+        4,
     )

@@ -16,16 +16,17 @@ from jaxal.data.splits import hold_out, max_held_out
 from jaxal.errors import InputError
 from jaxal.evaluation.metrics import undefined
 from jaxal.evaluation.rows import MetricRow, pool_rows, split_rows
+from jaxal.kernels.mc_dropout import mc_logits
 from jaxal.models.model import Model, Variables
 from jaxal.models.organ_cnn import organ_cnn
 from jaxal.oracle import Oracle, simulated_oracle
-from jaxal.pool import EXCLUDED, UNLABELED, PoolState, Query, new_pool, reveal
+from jaxal.pool import EXCLUDED, UNLABELED, PoolState, Query, enter_labels, new_pool, reveal
 from jaxal.strategies.inputs import check_inputs
 from jaxal.strategies.registry import make_strategy
 from jaxal.strategies.strategy import AcquisitionInfo, AcquisitionInputs, Strategy
 from jaxal.training.inference import embed_images, head_logits
 from jaxal.training.trainer import EvaluationSet, evaluate_model, fit
-from jaxal.typing import Array, UInt8
+from jaxal.typing import Array, PRNGKey, UInt8
 
 __all__ = [
     "AskInfo",
@@ -43,7 +44,7 @@ __all__ = [
 ]
 
 # What a round's key is folded with; each purpose draws from its own stream.
-FIT, ACQUIRE = 0, 1
+FIT, ACQUIRE, DRAW_HEADS = 0, 1, 2
 
 
 class Experiment(NamedTuple):
@@ -175,7 +176,8 @@ def state_template(experiment: Experiment) -> ExperimentState:
     if experiment.strategy is None:
         return ExperimentState(pool, variables, ())
     # A strategy's state starts from the pool and from shapes: nothing is fitted yet, so there is nothing to embed.
-    shapes = jax.eval_shape(functools.partial(_inputs, experiment, labels_left=0), pool, variables)
+    draw_key = round_key(experiment, 0, DRAW_HEADS)
+    shapes = jax.eval_shape(functools.partial(_inputs, experiment, draw_key, labels_left=0), pool, variables)
     blank = jax.tree.map(lambda array: jnp.zeros(array.shape, array.dtype), shapes)
     return ExperimentState(pool, variables, experiment.strategy.init(blank._replace(pool=pool)))
 
@@ -187,28 +189,65 @@ def start(
     return _fit_and_evaluate(experiment, state_template(experiment), on_steps)
 
 
-def ask(experiment: Experiment, state: ExperimentState) -> tuple[ExperimentState, Query, AskInfo]:
-    """Embed the pool and acquire the next query.
+def ask(
+    experiment: Experiment, state: ExperimentState, answer: Callable[[np.ndarray], np.ndarray] | None = None
+) -> tuple[ExperimentState, Query, AskInfo]:
+    """Embed the pool and acquire the next query: at once, or schedule.reveal_every samples at a time.
+
+    In pieces, each is chosen from the pool with the answers to those before it; the model is not fitted and the pool
+    not embedded again in between, and all pieces draw with the round's one key, so that a choice which does not depend
+    on labels is the same in pieces as at once. labels_left counts down by what was asked. A sample whose answer is left
+    for later is not asked again in the same round.
+
+    Args:
+        experiment: what runs.
+        state: between rounds.
+        answer: returns the labels, int32, of the pool rows of a piece, as `tell` takes them; called for every piece
+            but the last. It may be left out where the query is asked at once.
+
+    Returns:
+        (state, query, info): the state with the strategy's own renewed, but the pool as it was: the labels of the whole
+        query are for `tell` to reveal.
 
     Raises:
-        InputError: the model's embeddings or logits are not finite, or all planned rounds are over.
+        InputError: the model's embeddings or logits are not finite, all planned rounds are over, answers are needed and
+            none can be had, or an answer is not a class.
     """
     round_number = int(state.pool.round) + 1
     if experiment.strategy is None or round_number > len(experiment.query_sizes):
         planned = len(experiment.query_sizes)
         raise InputError(f"state: round {round_number} is beyond the {planned} rounds planned; there is nothing to ask")
+    size, largest = experiment.query_sizes[round_number - 1], max(experiment.query_sizes)
+    piece_size = min(experiment.config.schedule.reveal_every or largest, largest)
+    if answer is None and size > piece_size:
+        raise InputError(f"answer: needed to ask {size} samples {piece_size} at a time (schedule.reveal_every)")
     began = time.perf_counter()
-    size = experiment.query_sizes[round_number - 1]
-    inputs = jax.block_until_ready(_inputs(experiment, state.pool, state.variables, labels_left=size))
-    embedded = time.perf_counter()
+    draw_key = round_key(experiment, round_number, DRAW_HEADS)
+    inputs = jax.block_until_ready(_inputs(experiment, draw_key, state.pool, state.variables, labels_left=size))
+    seconds_embed = time.perf_counter() - began
     check_inputs(experiment.strategy, inputs, len(experiment.class_names))
     key = round_key(experiment, round_number, ACQUIRE)
-    largest = max(experiment.query_sizes)
-    query, strategy_state, info = jax.block_until_ready(
-        _acquire(experiment.strategy, key, state.strategy, inputs, largest)
-    )
-    seconds_acquire = time.perf_counter() - embedded
-    return state._replace(strategy=strategy_state), query, AskInfo(info, embedded - began, seconds_acquire)
+    pieces, num_asked, seconds_acquire = [], 0, 0.0
+    while True:
+        began = time.perf_counter()
+        query, strategy_state, info = jax.block_until_ready(
+            _acquire(experiment.strategy, key, state.strategy, inputs, piece_size)
+        )
+        seconds_acquire += time.perf_counter() - began
+        state = state._replace(strategy=strategy_state)
+        rows = asked_rows(query)
+        pieces.append((rows, info))
+        num_asked += len(rows)
+        if answer is None or num_asked == size or len(rows) < piece_size:
+            break
+        answers = _answers(query, answer(rows), len(experiment.class_names))
+        answers = np.where(answers == UNLABELED, np.int32(EXCLUDED), answers)  # left for later: not to be asked again
+        inputs = inputs._replace(
+            pool=enter_labels(inputs.pool, query, jnp.asarray(answers)),
+            labels_left=jnp.asarray(size - num_asked, jnp.int32),
+        )
+    query, info = _joined(pieces, largest, len(experiment.initial_labels))
+    return state, query, AskInfo(info, seconds_embed, seconds_acquire)
 
 
 def tell(
@@ -230,20 +269,14 @@ def tell(
     Raises:
         InputError: too few or too many labels, or one outside the classes.
     """
-    num_asked, num_classes = int(np.sum(query.is_valid)), len(experiment.class_names)
-    if len(labels) != num_asked:
-        raise InputError(f"labels: {num_asked} samples were asked, but {len(labels)} labels are given")
-    if np.any((labels < EXCLUDED) | (labels >= num_classes)):
-        raise InputError(f"labels: expected {EXCLUDED} … {num_classes - 1}, got {np.min(labels)} … {np.max(labels)}")
-    answers = np.full(query.indices.shape, UNLABELED, np.int32)
-    answers[: len(labels)] = labels
+    answers = _answers(query, labels, len(experiment.class_names))
     state = state._replace(pool=reveal(state.pool, query, jnp.asarray(answers)))
     return _fit_and_evaluate(experiment, state, on_steps)
 
 
 def run_round(experiment: Experiment, state: ExperimentState) -> tuple[ExperimentState, RoundRecord]:
     """Run one round against the experiment's oracle: ask, answer, tell."""
-    state, query, _ = ask(experiment, state)
+    state, query, _ = ask(experiment, state, experiment.oracle.answer)
     return tell(experiment, state, query, experiment.oracle.answer(asked_rows(query)))
 
 
@@ -252,22 +285,69 @@ def asked_rows(query: Query) -> np.ndarray:
     return np.asarray(query.indices)[np.asarray(query.is_valid)]
 
 
+def _answers(query: Query, labels: np.ndarray, num_classes: int) -> np.ndarray:
+    """Check the labels of a query's valid entries and pad them to its shape with UNLABELED."""
+    num_asked = int(np.sum(query.is_valid))
+    if len(labels) != num_asked:
+        raise InputError(f"labels: {num_asked} samples were asked, but {len(labels)} labels are given")
+    if np.any((labels < EXCLUDED) | (labels >= num_classes)):
+        raise InputError(f"labels: expected {EXCLUDED} … {num_classes - 1}, got {np.min(labels)} … {np.max(labels)}")
+    answers = np.full(query.indices.shape, UNLABELED, np.int32)
+    answers[: len(labels)] = labels
+    return answers
+
+
+def _joined(
+    pieces: list[tuple[np.ndarray, AcquisitionInfo]], query_size: int, num_rows: int
+) -> tuple[Query, AcquisitionInfo]:
+    """Join the rows asked piece by piece, and what is told of them, into one query of Q = query_size."""
+    rows = np.concatenate([asked for asked, _ in pieces])
+    padding = (0, query_size - len(rows))
+
+    def told(values: list[Array], fill: int | float) -> Array:
+        parts = [np.asarray(value)[: len(asked)] for value, (asked, _) in zip(values, pieces, strict=True)]
+        return jnp.asarray(np.pad(np.concatenate(parts), padding, constant_values=fill))
+
+    infos = [info for _, info in pieces]
+    query = Query(
+        indices=jnp.asarray(np.pad(rows, padding, constant_values=num_rows)),
+        is_valid=jnp.asarray(np.arange(query_size) < len(rows)),
+    )
+    info = AcquisitionInfo(
+        score=told([info.score for info in infos], np.nan),
+        reason=told([info.reason for info in infos], 0),
+        num_fallback=jnp.asarray(sum(int(info.num_fallback) for info in infos), jnp.int32),
+    )
+    return query, info
+
+
 @functools.partial(jax.jit, static_argnums=(0, 4))
 def _acquire(strategy: Strategy, key: Array, state: Any, inputs: AcquisitionInputs, query_size: int) -> Any:
     return strategy.acquire(key, state, inputs, query_size)
 
 
-def _inputs(experiment: Experiment, pool: PoolState, variables: Variables, *, labels_left: int) -> AcquisitionInputs:
-    """Compute what a strategy may look at, once for the whole pool."""
+def _inputs(
+    experiment: Experiment, draw_key: PRNGKey, pool: PoolState, variables: Variables, *, labels_left: int
+) -> AcquisitionInputs:
+    """Compute what the strategy may look at, once for the whole pool."""
     model, batch_size = experiment.model, experiment.config.training.inference_batch_size
-    embeddings = embed_images(model, variables, experiment.pool_images, batch_size)
+    needs = frozenset() if experiment.strategy is None else experiment.strategy.needs
+    embeddings, head = embed_images(model, variables, experiment.pool_images, batch_size), model.linear_head(variables)
+    logits = head_logits(model, variables, embeddings)
+    draws = None
+    if "mc_logits" in needs and head is not None:
+        dropout = experiment.config.mc_dropout
+        draws = mc_logits(draw_key, embeddings, *head, num_draws=dropout.num_draws, rate=dropout.rate)
     return AcquisitionInputs(
         pool=pool,
         embeddings=embeddings,
         sample_ids=experiment.sample_ids,
         labels_left=jnp.asarray(labels_left, jnp.int32),
-        logits=head_logits(model, variables, embeddings),
-        head=model.linear_head(variables),
+        logits=logits,
+        head=head,
+        mc_logits=draws,
+        # There is no source model in an experiment: the model that is trained stands in for it.
+        source_logits=logits if "source_logits" in needs else None,
     )
 
 

@@ -6,7 +6,17 @@ import jax.numpy as jnp
 
 from jaxal.typing import Array, Bool, Int32
 
-__all__ = ["EXCLUDED", "UNLABELED", "PoolState", "Query", "class_counts", "is_selectable", "new_pool", "reveal"]
+__all__ = [
+    "EXCLUDED",
+    "UNLABELED",
+    "PoolState",
+    "Query",
+    "class_counts",
+    "enter_labels",
+    "is_selectable",
+    "new_pool",
+    "reveal",
+]
 
 UNLABELED = -1
 EXCLUDED = -2  # padding row, unreadable image, annotator's skip: never asked, never counted
@@ -44,6 +54,27 @@ def class_counts(pool: PoolState, *, num_classes: int) -> Int32[Array, " C"]:
     return jnp.sum(pool.labels[:, None] == classes[None], axis=0, dtype=jnp.int32)
 
 
+def enter_labels(pool: PoolState, query: Query, labels: Int32[Array, " Q"]) -> PoolState:
+    """Enter labels that a query bought into the round that is open, and leave it open.
+
+    Args:
+        pool: before the query; its `round` is the last one closed.
+        query: what was asked; padding changes nothing.
+        labels: the class of each query entry; EXCLUDED for a skipped image; UNLABELED for one left for later.
+
+    Returns:
+        The pool with the labels in it; `queried_at` of what got a class is the round that is open, pool.round + 1.
+        Entering the same again changes nothing.
+    """
+    answered = query.is_valid & (labels != UNLABELED)
+    rows = jnp.where(answered, query.indices, pool.labels.shape[0])
+    labeled_rows = jnp.where(labels >= 0, rows, pool.labels.shape[0])
+    return pool._replace(
+        labels=pool.labels.at[rows].set(labels, mode="drop"),
+        queried_at=pool.queried_at.at[labeled_rows].set(pool.round + 1, mode="drop"),
+    )
+
+
 def reveal(pool: PoolState, query: Query, labels: Int32[Array, " Q"]) -> PoolState:
     """Enter the labels that a query bought and close its round.
 
@@ -55,12 +86,4 @@ def reveal(pool: PoolState, query: Query, labels: Int32[Array, " Q"]) -> PoolSta
     Returns:
         The pool one round later; `queried_at` of what got a class is the new round.
     """
-    new_round = pool.round + 1
-    answered = query.is_valid & (labels != UNLABELED)
-    rows = jnp.where(answered, query.indices, pool.labels.shape[0])
-    labeled_rows = jnp.where(labels >= 0, rows, pool.labels.shape[0])
-    return PoolState(
-        labels=pool.labels.at[rows].set(labels, mode="drop"),
-        queried_at=pool.queried_at.at[labeled_rows].set(new_round, mode="drop"),
-        round=new_round,
-    )
+    return enter_labels(pool, query, labels)._replace(round=pool.round + 1)

@@ -10,7 +10,7 @@ import pytest
 
 import jaxal.study
 from jaxal.cli import main
-from jaxal.config.strategies import STRATEGIES
+from jaxal.config.strategy_table import STRATEGIES
 from jaxal.errors import ConfigError, DataError, InputError, StoreError
 from jaxal.store.signals import Terminated
 from jaxal.study import StudyResult

@@ -5,7 +5,17 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from jaxal.pool import EXCLUDED, UNLABELED, PoolState, Query, class_counts, is_selectable, new_pool, reveal
+from jaxal.pool import (
+    EXCLUDED,
+    UNLABELED,
+    PoolState,
+    Query,
+    class_counts,
+    enter_labels,
+    is_selectable,
+    new_pool,
+    reveal,
+)
 
 NUM_ROWS, QUERY_SIZE, NUM_CLASSES = 9, 4, 3
 examples = settings(max_examples=80, deadline=None, derandomize=True, database=None)
@@ -59,6 +69,19 @@ def test_an_answer_a_skip_and_one_for_later():
     np.testing.assert_array_equal(np.delete(revealed.queried_at, 7), -1)
     assert revealed.round == 5
     np.testing.assert_array_equal(np.flatnonzero(~is_selectable(revealed)), [2, 7])
+
+
+def test_labels_entered_piece_by_piece_are_those_revealed_at_once():
+    pool = PoolState(int32([UNLABELED] * NUM_ROWS), int32([-1] * NUM_ROWS), int32(4))
+    at_once = reveal(pool, query_of([7, 2, 5]), int32([1, EXCLUDED, 0, 0]))
+    entered = pool
+    for row, label in ((7, 1), (2, EXCLUDED), (5, 0)):
+        entered = enter_labels(entered, query_of([row]), int32([label] * QUERY_SIZE))
+        assert entered.round == 4, "the round stays open"
+    np.testing.assert_array_equal(entered.labels, at_once.labels)
+    np.testing.assert_array_equal(entered.queried_at, at_once.queried_at)
+    closed = reveal(entered, query_of([7, 2, 5]), int32([1, EXCLUDED, 0, 0]))
+    jax.tree.map(np.testing.assert_array_equal, closed, at_once)
 
 
 def test_an_empty_query_still_closes_its_round():

@@ -1,6 +1,7 @@
 """A config file as a document: read it, set values in it by dotted path, expand its short forms."""
 
 import copy
+import re
 import tomllib
 from collections.abc import Collection, Iterable
 from pathlib import Path
@@ -8,7 +9,15 @@ from typing import Any
 
 from jaxal.errors import ConfigError
 
-__all__ = ["expand_arms", "expand_class_names", "expand_strategies", "read_document", "set_value", "take_overrides"]
+__all__ = [
+    "expand_arms",
+    "expand_class_names",
+    "expand_strategies",
+    "expand_strategy",
+    "read_document",
+    "set_value",
+    "take_overrides",
+]
 
 Document = dict[str, Any]
 
@@ -94,9 +103,9 @@ def _list_item(items: list, number: str, path: str) -> Any:
 
 
 def expand_strategies(document: Document) -> None:
-    """Turn every strategy given by name into a table, in place: `strategy = "cb_dal"` into `{kind = "cb_dal"}`."""
+    """Turn every strategy of a study given by name into a table, in place."""
     for arm in _arms(document):
-        _expand_strategy(arm)
+        expand_strategy(arm)
 
 
 def expand_class_names(document: Document) -> None:
@@ -133,14 +142,27 @@ def _arms(document: Document) -> list[Document]:
     return [arm for arm in arms if isinstance(arm, dict)] if isinstance(arms, list) else []
 
 
-def _expand_strategy(node: Document) -> None:
-    strategy = node.get("strategy")
+def expand_strategy(node: Document, name: str = "strategy") -> None:
+    """Turn the strategy that a table holds, and those inside it, from names into tables, in place.
+
+    `strategy = "cb_dal"` becomes `{kind = "cb_dal"}`, "balanced(entropy)" `{kind = "balanced", base = {kind = …}}`.
+    """
+    strategy = node.get(name)
     if isinstance(strategy, str):
-        node["strategy"] = strategy = {"kind": strategy}
-    stages = strategy.get("stages") if isinstance(strategy, dict) else None
+        node[name] = strategy = _named_strategy(strategy)
+    if not isinstance(strategy, dict):
+        return
+    expand_strategy(strategy, "base")
+    stages = strategy.get("stages")
     for stage in stages if isinstance(stages, list) else []:
         if isinstance(stage, dict):
-            _expand_strategy(stage)
+            expand_strategy(stage)
+
+
+def _named_strategy(name: str) -> Document:
+    """Read NAME or balanced(NAME), one level deep."""
+    base = re.fullmatch(r"balanced\((\w+)\)", name)
+    return {"kind": "balanced", "base": {"kind": base[1]}} if base else {"kind": name}
 
 
 def _overlay(base: Document, changes: Document) -> Document:

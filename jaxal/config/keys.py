@@ -10,7 +10,7 @@ import msgspec
 
 from jaxal.errors import ConfigError
 
-__all__ = ["check_keys"]
+__all__ = ["check_keys", "key_problems", "nearest"]
 
 
 def check_keys(document: Any, config_type: type, origin: str) -> None:
@@ -19,9 +19,22 @@ def check_keys(document: Any, config_type: type, origin: str) -> None:
     Raises:
         ConfigError: lists each unknown key by its path with the nearest known one.
     """
-    problems = list(_unknown_keys(document, config_type, ""))
+    problems = key_problems(document, config_type)
     if problems:
         raise ConfigError(f"{origin}: " + "; ".join(problems))
+
+
+def key_problems(document: Any, config_type: Any) -> list[str]:
+    """List each key, and each kind of a table, that the config does not know, with the nearest known one."""
+    return list(_unknown_keys(document, config_type, ""))
+
+
+def nearest(key: str, known: list[str]) -> str:
+    """Say in brackets which known word is meant, or which words there are."""
+    if not known:
+        return " (there is nothing to set here)"
+    matches = difflib.get_close_matches(key, known, n=1, cutoff=0.5)
+    return f" (did you mean {matches[0]}?)" if matches else f" (known are {', '.join(sorted(known))})"
 
 
 def _unknown_keys(node: Any, node_type: Any, path: str) -> Iterator[str]:
@@ -34,9 +47,8 @@ def _unknown_keys(node: Any, node_type: Any, path: str) -> Iterator[str]:
     struct = _chosen(structs, node)
     if struct is None:
         kinds = sorted(str(each.__struct_config__.tag) for each in structs)
-        given = node.get("kind")
-        wrong = "kind is missing" if given is None else f"unknown kind {given!r}{_nearest(str(given), kinds)}"
-        yield f"{path.rstrip('.') or 'the file'}: {wrong}; known are {', '.join(kinds)}"
+        place = f"{path.rstrip('.')}: " if path else ""
+        yield f"{place}{_wrong_kind(node.get('kind'), kinds)}; known are {', '.join(kinds)}"
         return
     fields = {field.name: field.type for field in msgspec.structs.fields(struct)}
     tag_field = struct.__struct_config__.tag_field
@@ -44,7 +56,16 @@ def _unknown_keys(node: Any, node_type: Any, path: str) -> Iterator[str]:
         if key in fields:
             yield from _unknown_keys(value, fields[key], f"{path}{key}.")
         elif key != tag_field:
-            yield f"unknown key {path}{key}{_nearest(key, list(fields))}"
+            yield f"unknown key {path}{key}{nearest(str(key), list(fields))}"
+
+
+def _wrong_kind(given: Any, kinds: list[str]) -> str:
+    if given is None:
+        return "kind is missing"
+    if "(" in str(given):
+        return f"unknown kind {given!r} (a name is NAME or balanced(NAME); anything deeper is a table)"
+    matches = difflib.get_close_matches(str(given), kinds, n=1, cutoff=0.5)
+    return f"unknown kind {given!r}" + (f" (did you mean {matches[0]}?)" if matches else "")
 
 
 def _choices(node_type: Any) -> tuple[list[Any], Any]:
@@ -67,10 +88,3 @@ def _chosen(structs: list[Any], node: dict[str, Any]) -> Any:
         tag = structs[0].__struct_config__.tag
         return structs[0] if tag is None or node.get("kind", tag) == tag else None
     return next((each for each in structs if each.__struct_config__.tag == node.get("kind")), None)
-
-
-def _nearest(key: str, known: list[str]) -> str:
-    if not known:
-        return " (there is nothing to set here)"
-    matches = difflib.get_close_matches(key, known, n=1, cutoff=0.5)
-    return f" (did you mean {matches[0]}?)" if matches else f" (known are {', '.join(sorted(known))})"

@@ -14,7 +14,7 @@ import tomli_w
 from jaxal.config.data import DataConfig
 from jaxal.config.document import expand_arms, expand_class_names, expand_strategies, read_document, set_value
 from jaxal.config.keys import check_keys
-from jaxal.config.strategies import BudgetSplitConfig, StrategyConfig
+from jaxal.config.strategy_words import strategy_contradictions
 from jaxal.config.study import ArmConfig, ExperimentConfig, ScheduleConfig, StudyConfig
 from jaxal.errors import ConfigError
 
@@ -101,19 +101,10 @@ def _arm_contradictions(study: StudyConfig, arm: ArmConfig, where: str) -> Itera
         yield f"{where}: strategy is missing"
     if arm.kind == "full" and arm.strategy is not None:
         yield f"{where}: an arm of kind full asks nothing; remove its strategy"
-    yield from _strategy_contradictions(arm.strategy, f"{where}.strategy")
+    yield from strategy_contradictions(arm.strategy, f"{where}.strategy")
     training = arm.training or study.training
     if training.final_learning_rate > training.learning_rate:
         yield f"{where}: training.final_learning_rate exceeds learning_rate"
-
-
-def _strategy_contradictions(strategy: StrategyConfig | None, where: str) -> Iterator[str]:
-    if isinstance(strategy, BudgetSplitConfig):
-        total = sum(stage.share for stage in strategy.stages)
-        if abs(total - 1) > 1e-9:
-            yield f"{where}: the stages' shares sum to {total:g}, not 1"
-        for number, stage in enumerate(strategy.stages):
-            yield from _strategy_contradictions(stage.strategy, f"{where}.stages.{number}")
 
 
 def plain_form(study: StudyConfig) -> dict[str, Any]:
@@ -149,6 +140,7 @@ def experiment_config(study: StudyConfig, arm: ArmConfig, seed: int) -> Experime
         schedule=study.schedule,
         model=arm.model or study.model,
         training=arm.training or study.training,
+        mc_dropout=study.mc_dropout,
         strategy=arm.strategy,
         seed=seed,
     )

@@ -9,7 +9,7 @@ from jaxal.config.strategies import StrategyConfig
 from jaxal.config.struct import ConfigStruct
 from jaxal.config.training import OrganCNNConfig, TrainingConfig
 
-__all__ = ["ArmConfig", "ExperimentConfig", "ScheduleConfig", "StudyConfig"]
+__all__ = ["ArmConfig", "ExperimentConfig", "MCDropoutConfig", "ScheduleConfig", "StudyConfig"]
 
 Name = Annotated[str, Meta(pattern=r"^[A-Za-z0-9_][A-Za-z0-9._-]*\Z")]
 Seed = Annotated[int, Meta(ge=0, lt=2**31)]
@@ -24,6 +24,8 @@ class ScheduleConfig(ConfigStruct, frozen=True):
         initial_size: instead of it, so many samples drawn uniformly, whatever their class; 0 is allowed.
         query_size, num_rounds: labels per query, and how many queries.
         labeled_fractions: instead of both, the labeled shares of the pool to reach, one query each.
+        reveal_every: of each query so many labels are asked at a time, and revealed before the next are chosen; the
+            model is fitted once the query is complete. By default the whole query is asked at once.
     """
 
     initial_fraction: Annotated[float, Meta(gt=0, lt=1)] | None = None
@@ -31,6 +33,19 @@ class ScheduleConfig(ConfigStruct, frozen=True):
     query_size: Annotated[int, Meta(ge=1)] | None = None
     num_rounds: Annotated[int, Meta(ge=0)] | None = None
     labeled_fractions: tuple[Annotated[float, Meta(gt=0, le=1)], ...] | None = None
+    reveal_every: Annotated[int, Meta(ge=1)] | None = None
+
+
+class MCDropoutConfig(ConfigStruct, frozen=True):
+    """Monte-Carlo dropout on the input of the last layer, for strategies that need draws of the model.
+
+    Fields:
+        num_draws: M.
+        rate: probability that an embedding coordinate is dropped.
+    """
+
+    num_draws: Annotated[int, Meta(ge=1, le=10_000)] = 20
+    rate: Annotated[float, Meta(gt=0, lt=1)] = 0.5
 
 
 class ArmConfig(ConfigStruct, frozen=True):
@@ -60,6 +75,7 @@ class StudyConfig(ConfigStruct, frozen=True):
     seeds: Annotated[tuple[Seed, ...], Meta(min_length=1)] = (0,)
     model: OrganCNNConfig = OrganCNNConfig()
     training: TrainingConfig = TrainingConfig()
+    mc_dropout: MCDropoutConfig = MCDropoutConfig()
 
 
 class ExperimentConfig(ConfigStruct, frozen=True):
@@ -69,5 +85,6 @@ class ExperimentConfig(ConfigStruct, frozen=True):
     schedule: ScheduleConfig
     model: OrganCNNConfig
     training: TrainingConfig
+    mc_dropout: MCDropoutConfig
     strategy: StrategyConfig | None
     seed: Seed

@@ -1,6 +1,8 @@
 """Passes over the pool in blocks of rows, so that memory is set by a byte budget and not by N."""
 
-from collections.abc import Callable
+import contextlib
+import contextvars
+from collections.abc import Callable, Iterator
 from typing import TypeVar
 
 import jax
@@ -8,22 +10,37 @@ import jax.numpy as jnp
 
 from jaxal.typing import Array
 
-__all__ = ["DEFAULT_BLOCK_BYTES", "map_row_blocks", "rows_per_block"]
+__all__ = ["DEFAULT_BLOCK_BYTES", "block_budget", "map_row_blocks", "rows_per_block"]
 
 T = TypeVar("T")
 
 DEFAULT_BLOCK_BYTES = 64 * 2**20
+_block_bytes = contextvars.ContextVar("block_bytes", default=DEFAULT_BLOCK_BYTES)
 
 
-def rows_per_block(bytes_per_row: int, num_rows: int, budget: int = DEFAULT_BLOCK_BYTES) -> int:
+@contextlib.contextmanager
+def block_budget(num_bytes: int | None) -> Iterator[None]:
+    """Set the byte budget of the blocks of every pass that is traced inside; None keeps what is set.
+
+    A budget is read while tracing only: a jitted function must also take it as a static argument, or it would go on
+    with the blocks of its first call. It never changes a value, only the memory that temporaries take.
+    """
+    token = _block_bytes.set(_block_bytes.get() if num_bytes is None else num_bytes)
+    try:
+        yield
+    finally:
+        _block_bytes.reset(token)
+
+
+def rows_per_block(bytes_per_row: int, num_rows: int, budget: int | None = None) -> int:
     """Derive how many rows a block may hold: at least 1, at most N, a power of two where it is less than N.
 
     Args:
         bytes_per_row: what one row needs while its block is worked on, all temporaries counted.
         num_rows: N.
-        budget: bytes that one block may take.
+        budget: bytes that one block may take; None = that of `block_budget`, else DEFAULT_BLOCK_BYTES.
     """
-    fitting = max(budget // max(bytes_per_row, 1), 1)
+    fitting = max((_block_bytes.get() if budget is None else budget) // max(bytes_per_row, 1), 1)
     if fitting >= num_rows:
         return max(num_rows, 1)
     return 1 << (fitting.bit_length() - 1)

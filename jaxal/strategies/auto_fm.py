@@ -2,70 +2,110 @@
 
 import functools
 
+import jax
 import jax.numpy as jnp
 
 from jaxal.config.strategies import AutoFMConfig
 from jaxal.kernels.blocks import rows_per_block
-from jaxal.kernels.centroids import class_centroids
-from jaxal.kernels.feature_mixing import mix_features
+from jaxal.kernels.closed_form_mixing import closed_form_mixing
+from jaxal.kernels.feature_mixing import Mixing, mix_features
 from jaxal.kernels.masking import lowest, picked_values
+from jaxal.kernels.scalar_mixing import anchor_logits, scalar_mixing
 from jaxal.kernels.uncertainty import margin, margin_log_odds
 from jaxal.pool import Query, is_selectable
+from jaxal.strategies.anchors import class_anchors
+from jaxal.strategies.spread import ranks, spread_turns
 from jaxal.strategies.strategy import AcquisitionInfo, AcquisitionInputs, Strategy, needed, num_to_pick, stateless
-from jaxal.typing import Array, Bool, Float, PRNGKey
+from jaxal.typing import Array, Float, PRNGKey
 
 __all__ = ["auto_fm"]
 
 REASONS = ("feature_mixing", "smallest_margin")
 # α, its difference to the anchor, the slope and two temporaries are alive at once, each a float32 row of width D.
 LIVE_ROW_ARRAYS = 5
+# Folds the key of k-means' seeds away from those of the samples' noise, whose ids are non-negative int32.
+SPREAD_FOLD = 2**31
 
 
-def anchors_of(
-    config: AutoFMConfig, inputs: AcquisitionInputs, num_classes: int
-) -> tuple[Float[Array, "C D"], Bool[Array, " C"]]:
-    """Return the anchor of each class, and which classes have one."""
-    centroids, counts = class_centroids(inputs.embeddings, inputs.pool.labels, num_classes=num_classes)
-    if config.missing_anchor == "skip":
-        return centroids, counts > 0
-    any_label = jnp.where(inputs.pool.labels >= 0, 0, -1)
-    overall, num_labeled = class_centroids(inputs.embeddings, any_label, num_classes=1)
-    return jnp.where((counts > 0)[:, None], centroids, overall), jnp.broadcast_to(num_labeled > 0, counts.shape)
+def mixing_of(config: AutoFMConfig, key: PRNGKey, inputs: AcquisitionInputs, num_classes: int) -> Mixing:
+    """Measure, for every row, the smallest flipping mix and its loss change by the config's kind of α."""
+    num_rows, width = inputs.embeddings.shape
+    logits, head = needed(inputs.logits, "logits"), needed(inputs.head, "head")
+    anchors, is_anchor = class_anchors(inputs, num_classes, config.missing_anchor)
+    if config.alpha == "fixed":
+        alphas = jnp.asarray(config.fixed_alphas, logits.dtype)
+        return scalar_mixing(logits, anchor_logits(anchors, *head), is_anchor, alphas)
+    block_size = rows_per_block(LIVE_ROW_ARRAYS * 4 * (width + num_classes), num_rows)
+    if config.alpha == "closed_form":
+        return closed_form_mixing(inputs.embeddings, logits, head.weight, anchors, is_anchor, block_size=block_size)
+    return mix_features(
+        key,
+        inputs.embeddings,
+        inputs.sample_ids,
+        logits,
+        head.weight,
+        anchors,
+        is_anchor,
+        alpha_init=config.alpha_init,
+        num_steps=config.num_steps,
+        step_size=config.step_size,
+        penalty_weight=config.penalty_weight,
+        block_size=block_size,
+    )
+
+
+def ascending_score(config: AutoFMConfig, mixing: Mixing) -> Float[Array, " N"]:
+    """Return what candidates are ordered by before their margins, the smallest first."""
+    if config.rank == "loss_change":
+        return -mixing.loss_change
+    return jnp.zeros_like(mixing.norm) if config.alpha == "fixed" else mixing.norm
 
 
 @functools.cache
 def auto_fm(config: AutoFMConfig, *, num_classes: int) -> Strategy:
     """Choose candidates (samples that some mix flips) by rank, then the smallest margins among the rest.
 
-    The score of a candidate is its mixing norm (or its Taylor loss change, by config.rank); that of a filled place is
-    its margin p₁ - p₂, and such places are counted in num_fallback. Ties go by margin, then to the lowest row.
+    By `alpha`, what makes a sample a candidate, and its mixing norm, smaller first:
+    * "learned" (Eq. 1-4): some iterate flips the prediction; the smallest t·mean|α|, in [0, 1].
+    * "closed_form": some anchor lies apart from the sample; the smallest ‖α‖₂ that flips, without a box, 0 or more.
+    * "fixed": one of fixed_alphas flips the prediction with some anchor; the smallest that does. Samples that the same
+      scalar flips tie, so candidates go by margin, and the scalar is only shown as their score.
+    alpha_init, num_steps, step_size and penalty_weight belong to "learned" alone, fixed_alphas to "fixed", and
+    candidates_per_pick to diversify; elsewhere they are ignored.
+
+    rank = "loss_change" orders the candidates by Eq. 3's Taylor change instead, largest first: the largest over the
+    anchors at that anchor's α, which is the last iterate, the shortest flipping α, or the smallest flipping scalar.
+
+    The score of a candidate is its mixing norm or its loss change, by rank; that of a filled place is its margin
+    p₁ - p₂, and such places are counted in num_fallback. Ties go by margin, then to the lowest row. Without any label
+    there is no anchor, and everything goes by margin.
+
+    diversify: of the best candidates_per_pick·picks candidates, those are chosen that lie apart (see `spread_turns`):
+    by k_means, ordered by rank, or by k_center, in the order of the greedy choice. What these leave open (too few
+    candidates, coinciding samples) is filled by rank. Scores and reasons stay those of the rank.
     """
 
     def acquire(
         key: PRNGKey, state: tuple[()], inputs: AcquisitionInputs, query_size: int
     ) -> tuple[Query, tuple[()], AcquisitionInfo]:
-        num_rows, width = inputs.embeddings.shape
-        logits, head = needed(inputs.logits, "logits"), needed(inputs.head, "head")
-        anchors, is_anchor = anchors_of(config, inputs, num_classes)
-        mixing = mix_features(
-            key,
-            inputs.embeddings,
-            inputs.sample_ids,
-            logits,
-            head.weight,
-            anchors,
-            is_anchor,
-            alpha_init=config.alpha_init,
-            num_steps=config.num_steps,
-            step_size=config.step_size,
-            penalty_weight=config.penalty_weight,
-            block_size=rows_per_block(LIVE_ROW_ARRAYS * 4 * (width + num_classes), num_rows),
-        )
+        num_rows = inputs.sample_ids.shape[0]
+        logits = needed(inputs.logits, "logits")
+        mixing = mixing_of(config, key, inputs, num_classes)
         is_candidate = jnp.isfinite(mixing.norm)
         score = mixing.norm if config.rank == "mixing_norm" else mixing.loss_change
-        ascending = score if config.rank == "mixing_norm" else -score
-        keys = (~is_candidate, jnp.where(is_candidate, ascending, 0), margin_log_odds(logits))
-        query = Query(*lowest(keys, is_selectable(inputs.pool), num_to_pick(inputs, query_size), query_size))
+        ascending = jnp.where(is_candidate, ascending_score(config, mixing), 0)
+        keys: tuple[Array, ...] = (~is_candidate, ascending, margin_log_odds(logits))
+        selectable = is_selectable(inputs.pool)
+        num_wanted = num_to_pick(inputs, query_size)
+        if config.diversify != "none":
+            rank = ranks(keys, selectable)
+            per_pick = config.candidates_per_pick
+            num_spread = jnp.minimum(num_wanted, num_rows // per_pick + 1) * per_pick  # beyond N it could overflow
+            is_spread = selectable & is_candidate & (rank < num_spread)
+            spread_key = jax.random.fold_in(key, SPREAD_FOLD)
+            turns = spread_turns(config.diversify, spread_key, inputs, rank, is_spread, num_wanted, query_size)
+            keys = (turns, rank)
+        query = Query(*lowest(keys, selectable, num_wanted, query_size))
         is_filled = query.is_valid & ~is_candidate.at[query.indices].get(mode="fill", fill_value=True)
         shown = jnp.where(is_candidate, score, margin(logits))
         info = AcquisitionInfo(

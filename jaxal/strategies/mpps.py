@@ -8,13 +8,13 @@ import jax.numpy as jnp
 from jaxal.config.strategies import MPPSConfig
 from jaxal.kernels.centroids import class_centroids
 from jaxal.kernels.masking import lowest, picked_values
-from jaxal.kernels.push_pull import push_pull_scores
+from jaxal.kernels.push_pull import push_pull_by_turns, push_pull_scores
 from jaxal.pool import Query, is_selectable
 from jaxal.strategies.core_set import cover
 from jaxal.strategies.strategy import AcquisitionInfo, AcquisitionInputs, Strategy, num_to_pick, stateless
 from jaxal.typing import Array, Float, PRNGKey
 
-__all__ = ["mpps"]
+__all__ = ["mpps", "unit_rows"]
 
 REASONS = ("push_pull", "k_center")
 
@@ -29,8 +29,14 @@ def unit_rows(embeddings: Float[Array, "N D"]) -> Float[Array, "N D"]:
 def mpps(config: MPPSConfig, *, num_classes: int) -> Strategy:
     """Choose the samples nearest to the minority centroid relative to the nearest majority centroid.
 
+    Minority is the class with the fewest labels, or with minority = "round_robin" each class below the mean count in
+    turn, rarest first, beginning anew with the rarest in every query; majority are the classes above the mean (equal
+    counts: the lowest class is the minority, all others the majority). The score is Eq. 5's for the class whose turn
+    it was, in units of the embedding, smaller is better. Ties go to the sample nearest to the minority centroid, then
+    to the lowest row.
+
     While some class has no label at all there is no centroid to pull towards: then the whole query goes to k-center,
-    which finds classes, and is counted in num_fallback.
+    which finds classes, and is counted in num_fallback; the score is then the distance to the nearest center.
     """
 
     def acquire(
@@ -38,11 +44,16 @@ def mpps(config: MPPSConfig, *, num_classes: int) -> Strategy:
     ) -> tuple[Query, tuple[()], AcquisitionInfo]:
         embeddings = unit_rows(inputs.embeddings) if config.normalize == "l2" else inputs.embeddings
         centroids, counts = class_centroids(embeddings, inputs.pool.labels, num_classes=num_classes)
+        selectable = is_selectable(inputs.pool)
         num_wanted = num_to_pick(inputs, query_size)
 
         def push_pull() -> tuple[Query, Array]:
+            if config.minority == "round_robin":
+                indices, is_valid, score = push_pull_by_turns(
+                    embeddings, centroids, counts, selectable, num_wanted, query_size
+                )
+                return Query(indices, is_valid), score
             score, to_minority = push_pull_scores(embeddings, centroids, counts)
-            selectable = is_selectable(inputs.pool)
             query = Query(*lowest((score, to_minority), selectable, num_wanted, query_size))
             return query, picked_values(score, query.indices, query.is_valid)
 

@@ -26,7 +26,7 @@ def row_bits(key: PRNGKey, sample_ids: Int32[Array, " N"]) -> tuple[Array, Array
 
     64 bits, because among 33,000 rows 32 would already tie now and then, and a tie would go to the lowest row.
     """
-    bits = jax.vmap(lambda sample_id: jax.random.bits(jax.random.fold_in(key, sample_id), (2,)))(sample_ids)
+    bits = jax.vmap(lambda sample_id: jax.random.bits(jax.random.fold_in(key, sample_id), (2,), jnp.uint32))(sample_ids)
     return bits[:, 0], bits[:, 1]
 
 

@@ -6,6 +6,7 @@ from typing import NamedTuple
 import numpy as np
 
 from jaxal.config.reading import experiment_config
+from jaxal.config.strategies import BudgetSplitConfig, CBDALConfig
 from jaxal.config.study import ArmConfig, StudyConfig
 from jaxal.data.dataset import Dataset, Part
 from jaxal.errors import ConfigError
@@ -90,6 +91,7 @@ def _notes(study: StudyConfig, dataset: Dataset, arms: tuple[ArmPlan, ...]) -> l
             notes.append(f"Sizes are those of seed {study.seeds[0]}; whole groups shift them from seed to seed.")
     if study.schedule.initial_fraction is not None:
         notes.append("The initial labels are drawn class by class, which uses labels that nobody has bought yet.")
+    notes += _reveal_notes(study)
     minority = dataset.class_names[dataset.minority]
     for name in ("pool", "validation", "test", "external"):
         part = getattr(dataset, name)
@@ -102,4 +104,22 @@ def _notes(study: StudyConfig, dataset: Dataset, arms: tuple[ArmPlan, ...]) -> l
                 reason = "the pool is used up" if after == num_pool else "so much is labeled already"
                 notes.append(f"Arm {arm.name}, from round {number} on, buys fewer labels or none: {reason}.")
                 break
+    return notes
+
+
+def _reveal_notes(study: StudyConfig) -> list[str]:
+    every = study.schedule.reveal_every
+    if every is None:
+        return []
+    labels = "1 label is" if every == 1 else f"{every} labels are"
+    notes = [
+        f"Of each query {labels} asked at a time and revealed before the next; the model is fitted after the last."
+    ]
+    # A base that `balanced` asks once for the whole query is not concerned.
+    sharing = [arm.name for arm in study.arms if isinstance(arm.strategy, BudgetSplitConfig | CBDALConfig)]
+    if sharing:
+        notes.append(
+            f"So it is each {every} and not the query that the stages of these arms share: {', '.join(sharing)}."
+            " A stage whose share of so few rounds to none gets none."
+        )
     return notes

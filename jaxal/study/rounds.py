@@ -2,7 +2,7 @@
 
 import functools
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +22,7 @@ from jaxal.experiment import (
 )
 from jaxal.pool import Query
 from jaxal.store import checkpoints, journal, signals
+from jaxal.strategies.balanced import BALANCING
 
 __all__ = ["recorded_rounds", "run_rounds"]
 
@@ -66,6 +67,10 @@ def run_rounds(
     the round. A crash in between loses the round's work and nothing else: it is done again from the checkpoint before
     it, with the same keys, so it comes out the same; what it has already asked or got labels for is not written twice.
 
+    With schedule.reveal_every the journal has the same form, one `asked` and one `labels` a round, both written once
+    the whole query is asked and answered; entry i of either belongs to the piece i // reveal_every. Labels that the
+    journal holds are taken from it, piece by piece too, and the oracle is asked for no sample twice.
+
     Args:
         experiment: what runs.
         folder: of this arm and seed.
@@ -87,8 +92,9 @@ def run_rounds(
         _commit(folder, state, record, None)
         on_round(0)
     for number in range(int(state.pool.round) + 1, num_rounds + 1):
-        state, query, info = ask(experiment, state)
-        labels = _asked_and_answered(experiment, folder, number, query, info)
+        answer = _answering(experiment, folder, number)
+        state, query, info = ask(experiment, state, answer)
+        labels = _asked_and_answered(experiment, folder, number, query, info, answer)
         state, record = tell(experiment, state, query, labels, on_steps)
         _commit(folder, state, record, info)
         on_round(number)
@@ -124,7 +130,32 @@ def _labels_event(experiment: Experiment, number: int, rows: np.ndarray, labels:
     return {"event": "labels", "round": number, "ids": ids, "labels": labels.tolist()}
 
 
-def _asked_and_answered(experiment: Experiment, folder: Path, number: int, query: Query, info: AskInfo) -> np.ndarray:
+def _answering(experiment: Experiment, folder: Path, number: int) -> Callable[[np.ndarray], np.ndarray]:
+    """Make the function that answers pool rows in a round: from the journal, else from the oracle, and each once."""
+    known: dict[str, int] = {}
+    for event in journal.read(journal_path(folder)):
+        if (event["event"], event["round"]) == ("labels", number):
+            known |= zip(event["ids"], event["labels"], strict=True)
+
+    def answer(rows: np.ndarray) -> np.ndarray:
+        ids = experiment.pool_ids[rows].tolist()
+        is_new = np.array([name not in known for name in ids], bool)
+        if np.any(is_new):
+            new_labels = experiment.oracle.answer(rows[is_new]).tolist()
+            known.update(zip(experiment.pool_ids[rows[is_new]].tolist(), new_labels, strict=True))
+        return np.array([known[name] for name in ids], np.int32)
+
+    return answer
+
+
+def _asked_and_answered(
+    experiment: Experiment,
+    folder: Path,
+    number: int,
+    query: Query,
+    info: AskInfo,
+    answer: Callable[[np.ndarray], np.ndarray],
+) -> np.ndarray:
     """Journal a query and its answers; where the journal holds them already, check the one and take the other."""
     recorded = _events(folder, number)
     rows = asked_rows(query)
@@ -136,25 +167,33 @@ def _asked_and_answered(experiment: Experiment, folder: Path, number: int, query
             " the journal holds. Versions, devices or data have changed since: go on with those of environment.json, or"
             " start over in another --workdir."
         )
-    if "labels" in recorded:
-        return np.array(recorded["labels"]["labels"], dtype=np.int32)
-    labels = experiment.oracle.answer(rows)
-    journal.append(journal_path(folder), _labels_event(experiment, number, rows, labels))
+    labels = answer(rows)
+    if "labels" not in recorded:
+        journal.append(journal_path(folder), _labels_event(experiment, number, rows, labels))
     return labels
 
 
 def _asked_event(experiment: Experiment, number: int, rows: np.ndarray, info: AskInfo) -> Event:
-    reasons = () if experiment.strategy is None else experiment.strategy.reasons
+    reasons = [] if experiment.strategy is None else list(experiment.strategy.reasons)
     scores = np.asarray(info.acquisition.score)[: len(rows)].tolist()
+    why = [reasons[index] for index in np.asarray(info.acquisition.reason)[: len(rows)].tolist()]
     return {
         "event": "asked",
         "round": number,
         "ids": experiment.pool_ids[rows].tolist(),
         "indices": rows.tolist(),
         "score": [score if math.isfinite(score) else None for score in scores],
-        "reason": [reasons[index] for index in np.asarray(info.acquisition.reason)[: len(rows)].tolist()],
-        "switched_at": None,
+        "reason": why,
+        "switched_at": _switched_at(why),
     }
+
+
+def _switched_at(reasons: Sequence[str]) -> int | None:
+    """Return the place of the first balancing pick in a query, from 0; None where there is none.
+
+    Compositions put their stages' names before a reason, with dots.
+    """
+    return next((place for place, reason in enumerate(reasons) if reason.rpartition(".")[2] == BALANCING), None)
 
 
 def _commit(folder: Path, state: ExperimentState, record: RoundRecord, info: AskInfo | None) -> None:

@@ -62,17 +62,17 @@ def test_all_unknown_keys_are_listed_at_once_and_far_ones_with_what_is_known():
     message = refusal(document_with(("model.zzz", 1), ("arms.0.strategy", {"kind": "random", "zzz": 1}), ("qqq", 1)))
     assert "unknown key model.zzz (known are width)" in message
     assert "unknown key arms.0.strategy.zzz (there is nothing to set here)" in message
-    assert "unknown key qqq (known are arms, data, model, name, schedule, seeds, training)" in message
+    assert "unknown key qqq (known are arms, data, mc_dropout, model, name, schedule, seeds, training)" in message
 
 
 @pytest.mark.parametrize(
     ("path", "value", "expected"),
     [
-        ("arms.0.strategy", "cbdal", "arms.0.strategy: unknown kind 'cbdal' (did you mean cb_dal?); known are auto_fm"),
+        ("arms.0.strategy", "cbdal", "arms.0.strategy: unknown kind 'cbdal' (did you mean cb_dal?); known are alfa"),
         ("arms.2.strategy.stages.0.strategy", "entrpy", "unknown kind 'entrpy' (did you mean entropy?)"),
         ("arms.0.strategy", {"kind": ["random"]}, "arms.0.strategy: unknown kind ['random']"),
         ("arms.0.strategy", {"kind": 3}, "arms.0.strategy: unknown kind 3"),
-        ("arms.0.strategy", {}, "arms.0.strategy: kind is missing; known are auto_fm"),
+        ("arms.0.strategy", {}, "arms.0.strategy: kind is missing; known are alfa_mix"),
         (
             "arms.2.strategy.stages.0",
             {"strategy": {}, "share": 1},

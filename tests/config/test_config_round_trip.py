@@ -11,7 +11,8 @@ from config_documents import DOCUMENT, SAME_EXAMPLES, acquisitions, document_wit
 from hypothesis import given, settings
 
 from jaxal.config.reading import config_digest, config_text, experiment_config, load_study, parse_study, recheck_study
-from jaxal.config.strategies import STRATEGIES, StrategyConfig
+from jaxal.config.strategies import StrategyConfig
+from jaxal.config.strategy_table import STRATEGIES
 from jaxal.config.study import ExperimentConfig, StudyConfig
 from jaxal.config.training import AdamConfig, AdamWConfig, TrainingConfig
 from jaxal.errors import ConfigError

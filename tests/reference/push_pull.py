@@ -16,10 +16,19 @@ def minority_and_majority(counts):
     return minority, majority
 
 
-def push_pull_scores(embeddings, centroids, counts):
-    """||z_i - mu_minor|| - min over majority classes of ||z_i - mu_maj||, and ||z_i - mu_minor||."""
+def minority_turns(counts):
+    """The classes below the mean, rarest first (ties: the lowest); when there is none, the rarest alone."""
+    counts = [int(count) for count in counts]
+    mean = Fraction(sum(counts), len(counts))
+    below = [c for c, count in enumerate(counts) if count < mean]
+    return sorted(below, key=lambda c: (counts[c], c)) or [counts.index(min(counts))]
+
+
+def push_pull_towards(minority, embeddings, centroids, counts):
+    """Eq. 5 for one minority class, and the distance to it."""
     centroids = np.asarray(centroids, np.float64)
-    minority, majority = minority_and_majority(counts)
+    _, majority = minority_and_majority(counts)
+    assert minority not in majority
     scores, pulls = [], []
     for row in np.asarray(embeddings, np.float64):
         pull = np.sqrt(np.sum((row - centroids[minority]) ** 2))
@@ -27,3 +36,33 @@ def push_pull_scores(embeddings, centroids, counts):
         scores.append(pull - push)
         pulls.append(pull)
     return np.array(scores), np.array(pulls)
+
+
+def push_pull_scores(embeddings, centroids, counts):
+    """||z_i - mu_minor|| - min over majority classes of ||z_i - mu_maj||, and ||z_i - mu_minor||."""
+    return push_pull_towards(minority_and_majority(counts)[0], embeddings, centroids, counts)
+
+
+def push_pull_by_turns(embeddings, centroids, counts, is_selectable, num_picks, follow=None):
+    """Pick t is the row with the smallest (score, distance) for class t mod K. Returns (picks, scores, best scores).
+
+    `follow` replays somebody else's picks: their scores, beside the best that was to be had.
+    """
+    turns = minority_turns(counts)
+    values = {minority: push_pull_towards(minority, embeddings, centroids, counts) for minority in turns}
+    free = [bool(selectable) for selectable in is_selectable]
+    picks, scores, best = [], [], []
+    for t in range(num_picks):
+        score, pull = values[turns[t % len(turns)]]
+        rows = [row for row in range(len(free)) if free[row]]
+        if not rows:
+            break
+        pick = min(rows, key=lambda row: (score[row], pull[row], row))
+        best.append(score[pick])
+        if follow is not None:
+            pick = int(follow[t])
+            assert free[pick], f"pick {t} is row {pick}, which is not selectable any more"
+        picks.append(pick)
+        scores.append(score[pick])
+        free[pick] = False
+    return np.array(picks), np.array(scores), np.array(best)

@@ -57,3 +57,34 @@ def margin_log_odds(logits):
         log_rest = log_sum_exp([np.log(2.0) + log_p[1], *log_p[2:]])
         result.append(log_margin - log_rest)
     return np.array(result)
+
+
+def log_entropy(logits):
+    """log H = log of the sum of p (-log p), in the log domain term by term; 1 - p_max is never a difference."""
+    result = []
+    for row in logits:
+        order = np.argsort(-np.asarray(row, np.float64), kind="stable")
+        below = np.asarray(row, np.float64)[order[1:]] - np.asarray(row, np.float64)[order[0]]
+        log_rest = log_sum_exp(list(below))
+        # -log p_max = log(1 + r), and log(1 + r) = r for an r that float64 cannot add to 1.
+        log_partition = np.log1p(np.exp(log_rest))
+        log_surprisal_of_top = log_rest if log_rest < -40 else np.log(log_partition)
+        terms = [-log_partition + log_surprisal_of_top]
+        for gap in -below:
+            terms.append(-gap - log_partition + np.log(gap + log_partition))
+        result.append(log_sum_exp(terms))
+    return np.array(result)
+
+
+def least_confidence(logits):
+    """max p."""
+    return np.array([max(softmax(row)) for row in logits])
+
+
+def least_confidence_log_odds(logits):
+    """log(max p) - log(1 - max p), where 1 - max p is the sum of the others."""
+    result = []
+    for row in logits:
+        log_p = sorted(log_softmax(row), reverse=True)
+        result.append(log_p[0] - log_sum_exp(log_p[1:]))
+    return np.array(result)

@@ -17,6 +17,7 @@ from jaxal.typing import LinearHead
 
 # Rows, width, classes, query: all different, so that a shape in a jaxpr tells which axis it is.
 N, D, C, Q = 24, 5, 4, 6
+M, S = 7, 9  # Monte-Carlo draws, classes of a source model
 NUM_PADDING = 5
 
 U, X = UNLABELED, EXCLUDED
@@ -55,13 +56,17 @@ def make_inputs(seed=0, labels="every class labeled", labels_left=Q, weight_scal
         return (np.round(64 * values) / 64 if is_exact else values).astype(np.float32)
 
     embeddings, weight, bias = draw((N, D)), draw((D, C), weight_scale), draw((C,))
+    sample_ids = rng.choice(10**6, N, replace=False).astype(np.int32)
+    logits = embeddings @ weight + bias
     return AcquisitionInputs(
         pool=pool_of(LABELS[labels]),
         embeddings=jnp.asarray(embeddings),
-        sample_ids=jnp.asarray(rng.choice(10**6, N, replace=False).astype(np.int32)),
+        sample_ids=jnp.asarray(sample_ids),
         labels_left=jnp.asarray(labels_left, jnp.int32),
-        logits=jnp.asarray(embeddings @ weight + bias),
+        logits=jnp.asarray(logits),
         head=LinearHead(jnp.asarray(weight), jnp.asarray(bias)),
+        mc_logits=jnp.asarray(logits[None] + draw((M, N, C))),
+        source_logits=jnp.asarray(draw((N, S), weight_scale)),
     )
 
 
@@ -74,6 +79,8 @@ def with_rows(inputs, rows):
         embeddings=take(inputs.embeddings),
         sample_ids=take(inputs.sample_ids),
         logits=take(inputs.logits),
+        mc_logits=inputs.mc_logits[:, jnp.asarray(rows)],
+        source_logits=take(inputs.source_logits),
     )
 
 
@@ -84,6 +91,8 @@ def with_garbage(inputs, value):
     return inputs._replace(
         embeddings=jnp.where(is_excluded, garbage, inputs.embeddings),
         logits=jnp.where(is_excluded, garbage, inputs.logits),
+        mc_logits=jnp.where(is_excluded[None], garbage, inputs.mc_logits),
+        source_logits=jnp.where(is_excluded, garbage, inputs.source_logits),
     )
 
 
@@ -98,6 +107,8 @@ def padded(inputs, value):
         embeddings=behind(inputs.embeddings, value),
         sample_ids=jnp.concatenate([inputs.sample_ids, 10**6 + jnp.arange(NUM_PADDING, dtype=jnp.int32)]),
         logits=behind(inputs.logits, value),
+        mc_logits=jnp.swapaxes(behind(jnp.swapaxes(inputs.mc_logits, 0, 1), value), 0, 1),
+        source_logits=behind(inputs.source_logits, value),
     )
 
 

@@ -1,0 +1,96 @@
+"""What can be derived for a strategy from the rest, and whether all of it agrees."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from jaxal.acquisition.pool_inputs import ReadPool
+from jaxal.errors import InputError
+from jaxal.pool import EXCLUDED
+from jaxal.strategies.inputs import check_inputs, refuse_rows
+from jaxal.strategies.strategy import AcquisitionInputs, Strategy
+from jaxal.typing import Array, Float, Int32, LinearHead
+
+__all__ = ["complete_inputs"]
+
+# Logits and head may differ by so much of the largest logit, or by the spacing of the logits' own type.
+TOLERANCE = 1e-3
+HOW_TO_GIVE = {
+    "head": "the last linear layer, head=(weight [D, C], bias [C]); in a file head_weight and head_bias",
+    "logits": "the model's outputs, logits=[N, C]; or its last linear layer, head=(weight [D, C], bias [C]) (in a file"
+    " head_weight and head_bias), from which they are computed",
+    "mc_logits": "the outputs of M passes with dropout on, mc_logits=[M, N, C]",
+    "source_logits": "the outputs of the source model over its own classes, source_logits=[N, S]; or the model's own,"
+    " logits=[N, C] or head=(weight [D, C], bias [C])",
+}
+
+
+def complete_inputs(strategy: Strategy, pool: ReadPool) -> tuple[AcquisitionInputs, tuple[str, ...]]:
+    """Complete what can be derived for a strategy, and check all values.
+
+    Missing logits are computed from the head. Missing source logits are replaced by the model's own, with a note.
+
+    Returns:
+        (inputs, notes).
+
+    Raises:
+        InputError: something is missing, is not finite, or logits and head contradict each other.
+    """
+    inputs, notes = pool.inputs, ()
+    missing = {name for name in strategy.needs if getattr(inputs, name) is None}
+    if inputs.head is not None and missing & {"logits", "source_logits"} and inputs.logits is None:
+        inputs = inputs._replace(logits=_head_logits(inputs.embeddings, inputs.head))
+    if "source_logits" in missing and inputs.logits is not None:
+        inputs = inputs._replace(source_logits=inputs.logits)
+        notes = (
+            f"source_logits: not given; {strategy.name} uses the model's own logits instead, {pool.num_classes} classes"
+            " of the target and not those of a source model.",
+        )
+    still_missing = [name for name in HOW_TO_GIVE if name in missing and getattr(inputs, name) is None]
+    for name in still_missing[:1]:  # with a head, logits follow
+        raise InputError(f"{name}: {strategy.name} needs it, but it is not given. Give {HOW_TO_GIVE[name]}.")
+    is_computed = pool.inputs.logits is None and inputs.logits is not None
+    given = inputs._replace(logits=None, source_logits=pool.inputs.source_logits) if is_computed else inputs
+    check_inputs(strategy._replace(needs=frozenset()), given, pool.num_classes)
+    if inputs.logits is not None and is_computed:
+        is_bad = (inputs.pool.labels != EXCLUDED) & ~jnp.all(jnp.isfinite(inputs.logits), axis=1)
+        refuse_rows("head", is_bad, "give logits that are not finite in float32 (embeddings @ weight + bias)")
+    elif inputs.logits is not None and inputs.head is not None:
+        _check_agreement(inputs, inputs.logits, inputs.head, max(TOLERANCE, pool.logits_spacing))
+    return inputs, notes
+
+
+@jax.jit
+def _head_logits(embeddings: Float[Array, "N D"], head: LinearHead) -> Float[Array, "N C"]:
+    return jnp.matmul(embeddings, head.weight, precision="highest") + head.bias[None]
+
+
+@jax.jit
+def _gaps(
+    embeddings: Float[Array, "N D"], head: LinearHead, logits: Float[Array, "N C"], labels: Int32[Array, " N"]
+) -> tuple[Float[Array, " N"], Float[Array, ""]]:
+    """Compare given logits with the head's: the largest difference of each used row, and the largest logit of all."""
+    is_used = labels != EXCLUDED
+    gaps = jnp.max(jnp.abs(_head_logits(embeddings, head) - logits), axis=1)
+    scale = jnp.max(jnp.where(is_used[:, None], jnp.abs(logits), 0))
+    # A difference of numbers beyond float32 may be NaN: it must count as the largest.
+    return jnp.where(is_used, jnp.where(jnp.isnan(gaps), jnp.inf, gaps), 0), scale
+
+
+def _check_agreement(inputs: AcquisitionInputs, logits: Array, head: LinearHead, tolerance: float) -> None:
+    labels = inputs.pool.labels
+    gaps, scale = jax.device_get(_gaps(inputs.embeddings, head, logits, labels))
+    is_bad = gaps > tolerance * scale
+    if not is_bad.any():
+        return
+    width, num_classes = head.weight.shape
+    if width == num_classes:  # no shape could tell
+        turned_gaps, _ = _gaps(inputs.embeddings, head._replace(weight=head.weight.T), logits, labels)
+        if not np.any(np.asarray(turned_gaps) > tolerance * scale):
+            raise InputError(
+                "head.weight: not as it is, but with its transpose embeddings @ weight + bias gives the logits: give"
+                " weight.T (PyTorch's Linear keeps [C, D])"
+            )
+    of_scale = f"{float(gaps.max() / scale):.2g} of the largest logit" if scale > 0 else "where all logits given are 0"
+    what = f"contradict the head: embeddings @ weight + bias differs by up to {float(gaps.max()):.3g}, {of_scale}"
+    refuse_rows("logits", is_bad, f"{what} ({tolerance:g} of it is allowed)")

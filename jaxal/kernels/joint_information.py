@@ -1,0 +1,179 @@
+"""Greedy joint mutual information between the predictions of a query and the model (Kirsch et al., NeurIPS 2019).
+
+The chain rule splits the joint information I(y_1 … y_n; ω) = H(y_1 … y_n) - Σ_i E_ω H(y_i | ω) into the gains of the
+picks. The gain of candidate i after some picks is E_k[Σ_m π_km KL(p_mi ‖ Σ_m π_km p_mi)], where k is a joint outcome
+(configuration) of the picks and π_k the posterior over draws of the model that it leaves. With weights w_k and the d, h
+and p̄ of `mutual_information` that is
+
+    gain_i = Σ_c p̄_ic [Σ_m (Σ_k w_k π_km) h(d_mic) - Σ_k w_k h(Σ_m π_km d_mic)]:
+
+what i tells of the model, less what the picks already tell of i. Each bracket is nonnegative, as h is convex.
+"""
+
+import jax
+import jax.numpy as jnp
+
+from jaxal.kernels.blocks import map_row_blocks
+from jaxal.kernels.mutual_information import draw_deviations, log_information, relative_entropy_term
+from jaxal.typing import Array, Bool, Float, Int32, PRNGKey
+
+__all__ = ["CONFIGURATIONS_PER_PASS", "batch_bald", "configurations", "log_gains"]
+
+# Configurations whose predictive distributions are held at once, for one block of rows.
+CONFIGURATIONS_PER_PASS = 256
+
+
+def configurations(
+    key: PRNGKey,
+    log_probabilities: Float[Array, "Q M C"],
+    num_picked: Int32[Array, ""],
+    *,
+    num_configurations: int,
+) -> tuple[Float[Array, "K M"], Float[Array, " K"]]:
+    """List or draw joint outcomes of the picks so far, each with the posterior over draws that it leaves.
+
+    While C^n ≤ K all C^n outcomes are listed: configuration k reads y_kj = ⌊k/C^j⌋ mod C, with the weight
+    p(k) = mean_m Π_j p_m(y_kj); the entries from C^n on are padding with weight 0. Beyond, K outcomes are drawn from p
+    itself, all n picks anew: first a draw m_k = ⌊M(k + u)/K⌋ of the model (systematic sampling, u uniform in [0, 1)),
+    then y_kj from p_{m_k}. As they come from p, the importance weights p(k) / (K p(k)) are 1/K each, and a weighted sum
+    over configurations is an unbiased estimate of the sum over all C^n.
+
+    Args:
+        key: of the sampling; without effect while outcomes are listed.
+        log_probabilities: log p_m(y_j = c) of pick j; what stands behind the first num_picked is not used.
+        num_picked: n, 0 or more.
+        num_configurations: K, at least 1.
+
+    Returns:
+        (π, w): posteriors over draws [K, M], each of sum 1, and weights [K] of sum 1.
+
+    Cost: O(nK(M + C)).
+    """
+    _, num_draws, num_classes = log_probabilities.shape
+    num_exact = max(n for n in range(32) if num_classes**n <= num_configurations)
+    sizes = jnp.asarray([num_classes**n for n in range(num_exact + 1)], jnp.int32)
+    is_exact = num_picked <= num_exact
+    numbers = jnp.arange(num_configurations, dtype=jnp.int32)
+    draw_key, outcome_key = jax.random.split(key)
+    position = (numbers.astype(jnp.float32) + jax.random.uniform(draw_key)) * (num_draws / num_configurations)
+    draws = jnp.minimum(position.astype(jnp.int32), num_draws - 1)
+
+    def add_pick(pick: Array, log_likelihood: Array) -> Array:
+        log_p = log_probabilities[pick]
+        listed = numbers // sizes[jnp.minimum(pick, num_exact)] % num_classes
+        drawn = jax.random.categorical(jax.random.fold_in(outcome_key, pick), log_p[draws]).astype(jnp.int32)
+        return log_likelihood + log_p.T[jnp.where(is_exact, listed, drawn)]
+
+    start = jnp.zeros((num_configurations, num_draws), log_probabilities.dtype)
+    log_likelihood = jax.lax.fori_loop(0, num_picked, add_pick, start)
+    log_weight = jnp.where(is_exact, jax.nn.logsumexp(log_likelihood, axis=1), 0)
+    is_used = ~is_exact | (numbers < sizes[jnp.minimum(num_picked, num_exact)])
+    return jax.nn.softmax(log_likelihood, axis=1), jax.nn.softmax(jnp.where(is_used, log_weight, -jnp.inf))
+
+
+def log_gains(
+    deviation: Float[Array, "M B C"],
+    log_mean: Float[Array, "B C"],
+    posterior: Float[Array, "K M"],
+    weight: Float[Array, " K"],
+) -> Float[Array, " B"]:
+    """Compute log of the gain in joint information that each row of a block would bring; -inf where none.
+
+    Args:
+        deviation: d of each draw, from `draw_deviations`.
+        log_mean: log p̄.
+        posterior: π, from `configurations`.
+        weight: w; entries of weight 0 are padding.
+
+    Cost: O(K·M·B·C) multiply-adds and O(K·B·C) logarithms, K up to the last configuration of weight above 0; memory of
+    CONFIGURATIONS_PER_PASS×B×C.
+    """
+    num_configurations = weight.shape[0]
+    size = min(CONFIGURATIONS_PER_PASS, num_configurations)
+    overhang = -num_configurations % size
+    weight_parts = jnp.pad(weight, (0, overhang)).reshape(-1, size)
+    posterior_parts = jnp.pad(posterior, ((0, overhang), (0, 0))).reshape(-1, size, posterior.shape[1])
+    num_used = jnp.max(jnp.where(weight > 0, 1 + jnp.arange(num_configurations, dtype=jnp.int32), 0))
+
+    def add_part(part: Array, known: Array) -> Array:
+        mixed = jnp.matmul(posterior_parts[part], flat, precision="highest")
+        return known + jnp.matmul(weight_parts[part], relative_entropy_term(mixed), precision="highest")
+
+    flat = deviation.reshape(deviation.shape[0], -1)
+    known = jax.lax.fori_loop(0, -(-num_used // size), add_part, jnp.zeros(flat.shape[1], flat.dtype))
+    # Posteriors are averaged as drawn, not taken as 1/M: the gain stays nonnegative, and what sampling errs in the two
+    # terms cancels.
+    mean_posterior = jnp.matmul(weight, posterior, precision="highest")
+    total = jnp.matmul(mean_posterior, relative_entropy_term(flat), precision="highest")
+    return log_information((total - known).reshape(log_mean.shape), log_mean)
+
+
+def batch_bald(
+    key: PRNGKey,
+    mc_logits: Float[Array, "M N C"],
+    is_selectable: Bool[Array, " N"],
+    num_wanted: Int32[Array, ""],
+    query_size: int,
+    *,
+    num_configurations: int,
+    block_size: int,
+) -> tuple[Int32[Array, " Q"], Bool[Array, " Q"], Float[Array, " Q"]]:
+    """Pick, one after the other, the row that adds most to the joint information of the query; ties to the lowest row.
+
+    Args:
+        key: of the sampled configurations; without effect while C^n ≤ K for the n picks so far.
+        mc_logits: of M draws of the model, the same M models for every row.
+        is_selectable: rows that may be picked; a pick is never picked again.
+        num_wanted: how many picks at most.
+        query_size: Q, static; may be 0 and may exceed N.
+        num_configurations: K, joint outcomes listed or drawn.
+        block_size: rows per block; changes memory only.
+
+    Returns:
+        (indices, is_valid, gain): the gain in nats of each pick when it was picked (NaN on padding), whose running sum
+        is the joint information of the query; padding indices hold N.
+
+    Cost: O(Q·K·M·N·C) in one loop on the device; while fewer than K configurations are in use, that many. Memory: two
+    arrays of the size of mc_logits, and a few of CONFIGURATIONS_PER_PASS×block_size×C.
+
+    References: Kirsch et al., NeurIPS 2019, Algorithm 1 and the estimators of the joint entropy.
+    """
+    num_draws, num_rows, num_classes = mc_logits.shape
+    num_picks = jnp.minimum(jnp.minimum(num_wanted, query_size), jnp.sum(is_selectable, dtype=jnp.int32))
+
+    def compare_block(logits: Float[Array, "B M C"]) -> tuple[Float[Array, "B M C"], Float[Array, "B C"]]:
+        deviation, log_mean = draw_deviations(jnp.swapaxes(logits, 0, 1))
+        return jnp.swapaxes(deviation, 0, 1), log_mean
+
+    deviations, log_means = map_row_blocks(compare_block, (jnp.swapaxes(mc_logits, 0, 1),), block_size)
+    lowest_value = jnp.finfo(mc_logits.dtype).min  # a selectable row without any gain still goes before the others
+
+    def pick(position: Array, carry: tuple[Array, ...]) -> tuple[Array, ...]:
+        picked_log_p, selectable, indices, gains = carry
+        posterior, weight = configurations(
+            jax.random.fold_in(key, position), picked_log_p, position, num_configurations=num_configurations
+        )
+
+        def score_block(deviation: Float[Array, "B M C"], log_mean: Float[Array, "B C"]) -> Float[Array, " B"]:
+            return log_gains(jnp.swapaxes(deviation, 0, 1), log_mean, posterior, weight)
+
+        log_gain = map_row_blocks(score_block, (deviations, log_means), block_size)
+        value = jnp.where(selectable, jnp.maximum(log_gain, lowest_value), -jnp.inf)
+        chosen = jnp.argmax(value).astype(jnp.int32)
+        return (
+            picked_log_p.at[position].set(jax.nn.log_softmax(mc_logits[:, chosen], axis=1)),
+            selectable.at[chosen].set(False),
+            indices.at[position].set(chosen),
+            gains.at[position].set(jnp.exp(log_gain[chosen])),
+        )
+
+    room = max(query_size, 1)  # for one even where Q = 0: the loop body is traced
+    start = (
+        jnp.zeros((room, num_draws, num_classes), mc_logits.dtype),
+        is_selectable,
+        jnp.full(room, num_rows, jnp.int32),
+        jnp.full(room, jnp.nan, mc_logits.dtype),
+    )
+    *_, indices, gains = jax.lax.fori_loop(0, num_picks, pick, start)
+    indices, gains = indices[:query_size], gains[:query_size]
+    return indices, indices < num_rows, gains
