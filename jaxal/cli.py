@@ -7,6 +7,7 @@ import os
 import sys
 import warnings
 from collections.abc import Iterator, Sequence
+from pathlib import Path
 from typing import Annotated, NoReturn
 
 import tyro
@@ -32,6 +33,8 @@ class Run:
     """The run folder; runs/NAME where absent. Finished rounds in it are kept."""
     dry_run: bool = False
     """Read the config and the data, print what would be done, and write no run folder (resized images are cached)."""
+    compilation_cache: bool = True
+    """Keep compiled functions in the user's cache folder for the next time (JAXAL_COMPILATION_CACHE=PATH or off)."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -55,6 +58,32 @@ class Select:
     """Bytes that the temporaries of one block of a pass over the pool may take; 64 MiB where absent."""
     out: str | None = None
     """The CSV file to write: rank,id,index,score,reason; standard output where absent."""
+    compilation_cache: bool = True
+    """Keep compiled functions in the user's cache folder for the next time (JAXAL_COMPILATION_CACHE=PATH or off)."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Profile:
+    """Measure strategies on made pools against what this machine can do, or split one round of a study; prints a table.
+
+    Each strategy is compiled, checked and timed at each size; with --out the same command goes on where it was stopped.
+    With --round any setting of the study can be given as for `jaxal run`.
+    """
+
+    strategies: str | None = None
+    """Names of `jaxal strategies` with commas between them; all where absent."""
+    sizes: tuple[str, ...] = ()
+    """Sizes of pool and query, each N,D,C,Q: --sizes 4000,256,4,50 33000,2304,2,500."""
+    repeats: int = 5
+    """Timed calls of each, every one with another pool."""
+    out: str | None = None
+    """A folder to write profile.csv, profile.md and profile.svg to (round.md with --round)."""
+    memory: int | None = None
+    """Bytes that the temporaries of one block may take, as in `jaxal select`."""
+    trace: str | None = None
+    """A folder for JAX's profiler: one call of each strategy at the last size."""
+    round: str | None = None
+    """A study's config: split one round of its first arm into fit, embed, acquire, evaluate and io instead."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -65,6 +94,7 @@ class Strategies:
 COMMANDS = (
     Annotated[Run, tyro.conf.subcommand("run")]
     | Annotated[Select, tyro.conf.subcommand("select")]
+    | Annotated[Profile, tyro.conf.subcommand("profile")]
     | Annotated[Strategies, tyro.conf.subcommand("strategies")]
 )
 
@@ -87,6 +117,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         )
         if isinstance(command, Run):
             return _run(command, overrides)
+        if isinstance(command, Profile):
+            return _profile(command, overrides)
         return _select(command, overrides) if isinstance(command, Select) else _strategies()
     except SystemExit as stop:  # tyro has said what is wrong, or printed the help
         return int(stop.code or 0)
@@ -121,17 +153,25 @@ def _own_flags(words: list[str]) -> tuple[list[str], list[tuple[str, str]]]:
     from jaxal.config.document import take_overrides
 
     if words[:1] == ["run"]:
-        return take_overrides(words, {*(field.name for field in dataclasses.fields(Run)), "no_dry_run", "help"})
+        return take_overrides(words, _known_flags(Run))
+    if words[:1] == ["profile"]:
+        return take_overrides(words, _known_flags(Profile))
     if words[:1] != ["select"]:
         return words, []
     from jaxal.config.keys import nearest
 
-    names = [field.name for field in dataclasses.fields(Select)]
-    kept, pairs = take_overrides(words, {*names, "help"})
+    names = [field.name for field in dataclasses.fields(Select) if field.type is not bool]  # those that take a value
+    kept, pairs = take_overrides(words, _known_flags(Select))
     for path, _ in pairs:
         if not path.startswith("strategy."):
             raise ConfigError(f"unknown flag --{path}{nearest(f'--{path}', [f'--{name}' for name in names[1:]])}")
     return kept, pairs
+
+
+def _known_flags(command: type) -> set[str]:
+    """Name a command's own flags: those that are on or off can be given either way."""
+    names = {field.name for field in dataclasses.fields(command)}
+    return names | {f"no_{field.name}" for field in dataclasses.fields(command) if field.type is bool} | {"help"}
 
 
 @contextlib.contextmanager
@@ -141,6 +181,13 @@ def _warnings_as_lines() -> Iterator[None]:
         warnings.simplefilter("always", SelectionWarning)
         warnings.showwarning = lambda message, *_, **__: print(f"jaxal: {message}", file=sys.stderr)
         yield
+
+
+def _keep_compiled(is_wanted: bool) -> None:
+    from jaxal.compilation_cache import use_compilation_cache
+
+    with _warnings_as_lines():
+        use_compilation_cache(is_wanted)
 
 
 def _run(command: Run, overrides: list[tuple[str, str]]) -> int:
@@ -155,6 +202,7 @@ def _run(command: Run, overrides: list[tuple[str, str]]) -> int:
     if command.dry_run:
         console.print_plan(study, prepare_study(study))
         return 0
+    _keep_compiled(command.compilation_cache)
     try:
         with _warnings_as_lines(), console.progress() as listener:
             result = run_study(study, command.workdir, listener)
@@ -177,8 +225,9 @@ def _select(command: Select, overrides: list[tuple[str, str]]) -> int:
 
     if command.out is not None:
         check_target(command.out, command.pool)
+    _keep_compiled(command.compilation_cache)
     pool = read_pool_file(command.pool)
-    with _warnings_as_lines():
+    with _warnings_as_lines(), console.selection_progress():
         selection = select_with_reasons(
             strategy, **pool.arguments, budget=command.budget, seed=command.seed, memory=command.memory
         )
@@ -192,6 +241,71 @@ def _select(command: Select, overrides: list[tuple[str, str]]) -> int:
         write_query(text, command.out)
         print(f"{len(selection.indices)} picks: {command.out}")
     return 0
+
+
+def _profile(command: Profile, overrides: list[tuple[str, str]]) -> int:
+    if command.round is not None:
+        return _profile_round(command, command.round, overrides)
+    if overrides:
+        from jaxal.config.keys import nearest
+
+        known = [f"--{field.name}" for field in dataclasses.fields(Profile)]
+        raise ConfigError(f"unknown flag --{overrides[0][0]}{nearest(f'--{overrides[0][0]}', known)}")
+    for name in ("repeats", "memory"):
+        value = getattr(command, name)
+        if value is not None and value < 1:
+            raise ConfigError(f"--{name}: expected a whole number, 1 or more, got {value}")
+
+    from jaxal.profiling.sizes import DEFAULT_SIZES, parse_sizes, strategies_of
+
+    sizes, strategies = parse_sizes(command.sizes) or DEFAULT_SIZES, strategies_of(command.strategies)
+
+    from jaxal.profiling.grid import run_profile
+
+    _keep_compiled(False)  # what compiling takes is among what is measured
+    profile = run_profile(
+        strategies,
+        sizes,
+        num_repeats=command.repeats,
+        memory=command.memory,
+        out=None if command.out is None else Path(command.out),
+        trace=None if command.trace is None else Path(command.trace),
+        say=_say,
+    )
+    print(profile.markdown, end="")
+    for failure in profile.failures:
+        print(f"jaxal: {failure}", file=sys.stderr)
+    if profile.is_interrupted:
+        how = "--out would have kept this" if command.out is None else "The same command goes on where it was"
+        print(f"\njaxal: stopped. {how}.", file=sys.stderr)
+        return INTERRUPTED
+    return 1 if profile.failures else 0
+
+
+def _profile_round(command: Profile, config: str, overrides: list[tuple[str, str]]) -> int:
+    given = [name for name in ("strategies", "sizes", "memory", "trace") if getattr(command, name)]
+    if given:
+        raise ConfigError(f"--{given[0]}: means nothing with --round, which runs the study's own strategy on its data")
+
+    from jaxal.config.reading import load_study
+
+    study = load_study(config, overrides)
+
+    from jaxal.profiling.round_split import round_markdown, split_round
+    from jaxal.store.files import write_atomic
+
+    _keep_compiled(False)
+    with _warnings_as_lines():
+        text = round_markdown(split_round(study, _say))
+    print(text, end="")
+    if command.out is not None:
+        write_atomic(Path(command.out) / "round.md", text)
+    return 0
+
+
+def _say(text: str) -> None:
+    sys.stderr.write(text)
+    sys.stderr.flush()
 
 
 def _strategies() -> int:

@@ -2,6 +2,7 @@
 
 import contextlib
 import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -19,7 +20,10 @@ if TYPE_CHECKING:
     from jaxal.study import StudyListener
     from jaxal.study.plan import StudyPlan
 
-__all__ = ["print_plan", "print_query", "print_result", "print_strategies", "progress"]
+__all__ = ["print_plan", "print_query", "print_result", "print_strategies", "progress", "selection_progress"]
+
+
+SECONDS_BETWEEN_LINES = 2.0
 
 
 @contextlib.contextmanager
@@ -75,6 +79,24 @@ def progress() -> Iterator["StudyListener"]:
             on_note=lambda text: console.print(f"note: {text}", highlight=False, markup=False),
             on_images=on_images,
         )
+
+
+@contextlib.contextmanager
+def selection_progress() -> Iterator[None]:
+    """Say every few seconds on standard error how far a long selection has come."""
+    from jaxal.kernels.progress import progress_to
+
+    start = time.monotonic()
+    last = [start]
+
+    def on_progress(what: str, num_done: int, num_wanted: int) -> None:
+        now = time.monotonic()
+        if now - last[0] >= SECONDS_BETWEEN_LINES:
+            last[0] = now
+            print(f"{now - start:.0f} s: {num_done} of {num_wanted} {what}", file=sys.stderr, flush=True)
+
+    with progress_to(on_progress):
+        yield
 
 
 def _print_table(title: str, columns: list[str], rows: list[list[str]], num_text_columns: int = 1) -> None:

@@ -20,10 +20,15 @@ def as_array(name: str, values: Any) -> np.ndarray | Array:
     JAX arrays stay on their device; tensors of others come to the host, where no type is narrowed on the way.
 
     Raises:
-        InputError: it is no array, it has masked values, or it lies on a device that it cannot be brought from.
+        InputError: it is no array, it is masked or deleted, or it lies on a device that it cannot be brought from.
     """
     if isinstance(values, np.ma.MaskedArray):
-        raise InputError(f"{name}: is a masked array, whose gaps would be read as values; give label -2 to such rows")
+        raise InputError(
+            f"{name}: is a masked array, whose gaps would be read as values; fill them, and give label -2 to"
+            " rows that have none"
+        )
+    if isinstance(values, jax.Array) and values.is_deleted():
+        raise InputError(f"{name}: is a jax array that was deleted or donated; give a copy made before")
     if isinstance(values, np.ndarray | jax.Array):
         return values
     try:

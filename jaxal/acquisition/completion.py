@@ -9,12 +9,14 @@ from jaxal.errors import InputError
 from jaxal.pool import EXCLUDED
 from jaxal.strategies.inputs import check_inputs, refuse_rows
 from jaxal.strategies.strategy import AcquisitionInputs, Strategy
-from jaxal.typing import Array, Float, Int32, LinearHead
+from jaxal.typing import Array, Bool, Float, Int32, LinearHead
 
 __all__ = ["complete_inputs"]
 
-# Logits and head may differ by so much of the largest logit, or by the spacing of the logits' own type.
+# Logits and head may differ by so much of the largest logit, or by the spacing of the coarsest type that was given.
 TOLERANCE = 1e-3
+# Probabilities of 16 bits sum to 1 within so much.
+SUM_TOLERANCE = 1e-2
 HOW_TO_GIVE = {
     "head": "the last linear layer, head=(weight [D, C], bias [C]); in a file head_weight and head_bias",
     "logits": "the model's outputs, logits=[N, C]; or its last linear layer, head=(weight [D, C], bias [C]) (in a file"
@@ -28,7 +30,8 @@ HOW_TO_GIVE = {
 def complete_inputs(strategy: Strategy, pool: ReadPool) -> tuple[AcquisitionInputs, tuple[str, ...]]:
     """Complete what can be derived for a strategy, and check all values.
 
-    Missing logits are computed from the head. Missing source logits are replaced by the model's own, with a note.
+    Missing logits are computed from the head. Missing source logits are replaced by the model's own, with a note; what
+    looks like probabilities is noted too.
 
     Returns:
         (inputs, notes).
@@ -56,8 +59,26 @@ def complete_inputs(strategy: Strategy, pool: ReadPool) -> tuple[AcquisitionInpu
         is_bad = (inputs.pool.labels != EXCLUDED) & ~jnp.all(jnp.isfinite(inputs.logits), axis=1)
         refuse_rows("head", is_bad, "give logits that are not finite in float32 (embeddings @ weight + bias)")
     elif inputs.logits is not None and inputs.head is not None:
-        _check_agreement(inputs, inputs.logits, inputs.head, max(TOLERANCE, pool.logits_spacing))
-    return inputs, notes
+        _check_agreement(inputs, inputs.logits, inputs.head, max(TOLERANCE, pool.spacing))
+    return inputs, notes + _probability_notes(pool.inputs)
+
+
+def _probability_notes(given: AcquisitionInputs) -> tuple[str, ...]:
+    """Warn of given logits that look like probabilities: their softmax, and so every rule, would be another."""
+    is_used = given.pool.labels != EXCLUDED
+    arrays = {name: getattr(given, name) for name in ("logits", "mc_logits", "source_logits")}
+    return tuple(
+        f"{name}: every row lies in 0 … 1 and sums to 1, as probabilities do. Logits are expected: give their logarithm"
+        " if they are probabilities."
+        for name, values in arrays.items()
+        if values is not None and _sums_to_one(values, is_used)
+    )
+
+
+@jax.jit
+def _sums_to_one(values: Float[Array, "*M N C"], is_used: Bool[Array, " N"]) -> Bool[Array, ""]:
+    is_share = jnp.all(values >= 0, axis=-1) & (jnp.abs(jnp.sum(values, axis=-1) - 1) < SUM_TOLERANCE)
+    return jnp.all(is_share | ~jnp.broadcast_to(is_used, is_share.shape))
 
 
 @jax.jit

@@ -1,6 +1,8 @@
 """From what a caller has (arrays of any kind, some of them) to what a strategy may look at."""
 
 import operator
+import textwrap
+from collections.abc import Iterator
 from typing import Any, NamedTuple
 
 import jax
@@ -39,7 +41,7 @@ class ReadPool(NamedTuple):
     inputs: AcquisitionInputs
     num_classes: int
     num_unlabeled: int
-    logits_spacing: float  # relative spacing of the type that logits were given in
+    spacing: float  # relative, of the coarsest type that embeddings, head or logits were given in
     notes: tuple[str, ...]  # what the caller should be warned of
 
 
@@ -55,7 +57,8 @@ def read_integer(name: str, value: Any, lowest: int, highest: int | None = None)
             raise TypeError
         number = operator.index(value)
     except (TypeError, ValueError) as error:
-        raise InputError(f"{name}: expected {wanted}, got {value!r}") from error
+        shown = textwrap.shorten(repr(value), 80, placeholder=" …")  # of an array, the first line
+        raise InputError(f"{name}: expected {wanted}, got {shown}") from error
     if number < lowest or (highest is not None and number > highest):
         raise InputError(f"{name}: expected {wanted}, got {number}")
     return number
@@ -67,12 +70,12 @@ def read_pool(arrays: PoolArrays, *, num_classes: Any, budget: int) -> ReadPool:
     Raises:
         InputError: wrong types or shapes, labels outside the classes, an empty pool, nothing unlabeled.
     """
-    embeddings, _ = float_array("embeddings", arrays.embeddings)
+    embeddings, spacing = float_array("embeddings", arrays.embeddings)
     if embeddings.ndim != 2:
         raise InputError(f"embeddings: expected shape [N, D], got {list(embeddings.shape)}")
     if embeddings.shape[0] == 0:
         raise InputError(f"embeddings: the pool is empty, shape {list(embeddings.shape)}")
-    head = _read_head(arrays.head)
+    head, head_spacing = _read_head(arrays.head)
     optional = {name: _optional(name, getattr(arrays, name)) for name in ("logits", "mc_logits", "source_logits")}
     labels = integer_array("labels", arrays.labels)
     if labels.shape != embeddings.shape[:1]:
@@ -93,20 +96,24 @@ def read_pool(arrays: PoolArrays, *, num_classes: Any, budget: int) -> ReadPool:
         **{name: None if given is None else given[0] for name, given in optional.items()},
     )
     check_shapes(inputs, number)
-    spacing = 0.0 if optional["logits"] is None else optional["logits"][1]
-    return ReadPool(_on_one_device(inputs), number, num_unlabeled, spacing, notes)
+    coarsest = max(spacing, head_spacing, 0.0 if optional["logits"] is None else optional["logits"][1])
+    return ReadPool(_on_one_device(inputs), number, num_unlabeled, coarsest, notes)
 
 
 def _optional(name: str, values: Any) -> tuple[Array, float] | None:
     return None if values is None else float_array(name, values)
 
 
-def _read_head(head: Any) -> LinearHead | None:
+def _read_head(head: Any) -> tuple[LinearHead | None, float]:
+    """Read a head, and the relative spacing of the coarser of its types."""
     if head is None:
-        return None
+        return None, 0.0
     if not isinstance(head, tuple | list) or len(head) != 2 or any(part is None for part in head):
         raise InputError(f"head: expected (weight [D, C], bias [C]) or a LinearHead, got {_in_words(head)}")
-    return LinearHead(*(float_array(f"head.{part}", head[k])[0] for k, part in enumerate(LinearHead._fields)))
+    parts, spacings = zip(
+        *(float_array(f"head.{part}", head[k]) for k, part in enumerate(LinearHead._fields)), strict=True
+    )
+    return LinearHead(*parts), max(spacings)
 
 
 def _in_words(head: Any) -> str:
@@ -121,17 +128,10 @@ def _count_classes(
     """Settle C: what is given, else the width of the head, logits or mc_logits, else the largest label + 1."""
     if given is not None:
         return read_integer("num_classes", given, 2, MAX_CLASSES), ()
-    widths = {} if head is None else {"head.bias": head.bias.shape[-1:]}
-    widths |= {
-        name: outputs[0].shape[-1:]
-        for name, outputs in optional.items()
-        if outputs is not None and name != "source_logits"  # their classes are others
-    }
-    for name, width in widths.items():
-        if width == (1,):
+    for name, width in _widths(head, optional, len(labels)):
+        if width == 1:
             raise InputError(f"{name}: one column; two classes have two, such as 0 and the logit of class 1")
-        if width:
-            return read_integer(f"{name}: number of classes", width[0], 2, MAX_CLASSES), ()
+        return read_integer(f"{name}: number of classes", width, 2, MAX_CLASSES), ()
     found = int(labels.max()) + 1
     if found > MAX_CLASSES:
         raise InputError(f"labels: the largest is {found - 1}, but there are at most {MAX_CLASSES} classes")
@@ -141,6 +141,20 @@ def _count_classes(
         f"num_classes: not given, taken to be {number} ({told}). A class that has no label yet may be missing from it:"
         " give num_classes.",
     )
+
+
+def _widths(
+    head: LinearHead | None, optional: dict[str, tuple[Array, float] | None], num_rows: int
+) -> Iterator[tuple[str, int]]:
+    """List what tells C, the best first; arrays of another rank, or turned, do not, and are refused by their shape."""
+    if head is not None and head.bias.ndim == 1:
+        yield "head.bias", head.bias.shape[0]
+    for name, rank in (("logits", 2), ("mc_logits", 3)):  # the classes of source_logits are others
+        outputs = optional[name]
+        if outputs is not None and outputs[0].ndim == rank:
+            rows, width = outputs[0].shape[-2:]
+            if rows == num_rows or width != num_rows:
+                yield name, width
 
 
 def _count_unlabeled(labels: np.ndarray) -> int:

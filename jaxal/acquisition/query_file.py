@@ -47,8 +47,12 @@ def check_target(target: str | Path, pool: str | Path) -> None:
     """Refuse, before any work is done, to write where it would destroy something else than an earlier query.
 
     Raises:
-        InputError: the target is the pool itself, or there is something that is no file.
+        InputError: the target is the pool itself, there is something that is no file, or it is no path.
     """
+    try:
+        Path(target).resolve()
+    except (OSError, RuntimeError, ValueError) as error:  # links in a circle, a character that no path holds
+        raise InputError(f"out: {target} leads nowhere: {error}") from error
     if os.path.exists(target) and not os.path.isfile(target):
         raise InputError(f"out: {target} is there and no file; give the name of a CSV file to write")
     if os.path.exists(target) and os.path.exists(pool) and os.path.samefile(target, pool):

@@ -1,20 +1,24 @@
 """Selection for any model: what to label next, and why."""
 
 import functools
+import inspect
 import typing
 import warnings
 from collections import Counter
+from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 import jax
 import numpy as np
 
 from jaxal.acquisition.completion import complete_inputs
+from jaxal.acquisition.memory import default_block_bytes
 from jaxal.acquisition.pool_inputs import PoolArrays, read_integer, read_pool
 from jaxal.config.strategies import StrategyConfig
 from jaxal.config.strategy_words import parse_strategy
 from jaxal.errors import ConfigError, InputError, SelectionWarning
 from jaxal.kernels.blocks import block_budget
+from jaxal.kernels.progress import Listener, current_listener, progress_to
 from jaxal.strategies.registry import make_strategy
 from jaxal.strategies.strategy import AcquisitionInfo, AcquisitionInputs, Strategy
 from jaxal.typing import Array
@@ -23,6 +27,10 @@ __all__ = ["Selection", "select", "select_with_reasons"]
 
 # Larger ones would be cut to 32 bits without a word.
 LARGEST_SEED = 2**32 - 1
+
+# Pools from this size on are worth telling how far a selection has come; smaller ones take seconds, and their programs
+# can be kept in the compilation cache.
+LONG_WORK_BYTES = 2**28
 
 
 class Selection(NamedTuple):
@@ -53,8 +61,9 @@ def select(
     """Choose which samples of a pool to label next, for a model trained anywhere.
 
     Arrays are NumPy's, JAX's, PyTorch's, or of anything that speaks DLPack. Floating-point arrays of any width are
-    converted to float32; what lies beyond its range (3.4e38) is refused like infinity. Rows with label -2 may hold
-    anything. The same arguments give the same picks; ties go to the lowest row.
+    converted to float32; what lies beyond its range (3.4e38) is refused like infinity, and so are embeddings that are
+    longer than 9e18. Rows with label -2 may hold anything. The same arguments give the same picks; ties go to the
+    lowest row.
 
     >>> import numpy as np
     >>> logits = np.array([[4.0, 0.0], [0.1, 0.0], [2.0, 0.0], [0.0, 3.0]])
@@ -70,7 +79,7 @@ def select(
             label + 1 (at least 2) with a warning.
         logits: floats [N, C]; computed from the head where they are missing and needed.
         head: (weight [D, C], bias [C]) or a LinearHead: logits = embeddings @ weight + bias. Given with logits, both
-            must agree to 1e-3 of the largest logit (or to the spacing of the logits' type, for bfloat16).
+            must agree to 1e-3 of the largest logit (or to the spacing of the coarsest type given, such as bfloat16).
         mc_logits: floats [M, N, C], outputs of M passes with dropout on.
         source_logits: floats [N, S], outputs of a source model over classes of its own; else the model's own logits,
             with a warning.
@@ -78,7 +87,8 @@ def select(
             same picks; else the row numbers. Only rows with label -2 may repeat them.
         seed: 0 … 2³²-1.
         memory: bytes that the temporaries of one block of a pass over the pool may take (at least one row is worked on;
-            what is given comes on top); it changes no pick. By default 64 MiB.
+            what is given comes on top); it changes no pick. By default a 32nd of what is free, on the host at most 64
+            MiB, on a device at least that.
 
     Returns:
         int64 [min(budget, unlabeled)], indices of pool rows in the order chosen. Stages concatenate.
@@ -87,37 +97,29 @@ def select(
         InputError: an argument that is refused, by its name.
 
     Warns:
-        SelectionWarning: fewer are unlabeled than asked for, picks that the strategy's own rule could not make, or a
-            number of classes or source logits that had to be assumed.
+        SelectionWarning: fewer are unlabeled than asked for, picks that the strategy's own rule could not make, a
+            number of classes or source logits that had to be assumed, or logits that look like probabilities.
     """
-    arrays = PoolArrays(embeddings, labels, logits, head, mc_logits, source_logits, sample_ids)
-    selection, notes = _choose(strategy, arrays, budget, num_classes, seed, memory)
-    for note in notes:
-        warnings.warn(note, SelectionWarning, stacklevel=2)
-    return selection.indices
+    return _choose_and_warn(locals()).indices
 
 
+@functools.wraps(select, assigned=())  # takes what `select` takes
 @typing.no_type_check
-def select_with_reasons(
-    strategy: str | dict | StrategyConfig,
-    *,
-    embeddings,
-    labels,
-    budget: int,
-    num_classes: int | None = None,
-    logits=None,
-    head=None,
-    mc_logits=None,
-    source_logits=None,
-    sample_ids=None,
-    seed: int = 0,
-    memory: int | None = None,
-) -> Selection:
+def select_with_reasons(*given, **named) -> Selection:
     """Choose as `select` does, and tell the score and the reason of each pick as well."""
-    arrays = PoolArrays(embeddings, labels, logits, head, mc_logits, source_logits, sample_ids)
-    selection, notes = _choose(strategy, arrays, budget, num_classes, seed, memory)
+    arguments = inspect.signature(select).bind(*given, **named)
+    arguments.apply_defaults()
+    return _choose_and_warn(arguments.arguments)
+
+
+@typing.no_type_check  # a checked function is wrapped, and one call further from the caller
+def _choose_and_warn(arguments: Mapping[str, Any]) -> Selection:
+    """Choose by the arguments of `select`; must be called by what the user calls, which is what warnings point to."""
+    settings = dict(arguments)
+    arrays = PoolArrays(**{name: settings.pop(name) for name in PoolArrays._fields})
+    selection, notes = _choose(arrays=arrays, **settings)
     for note in notes:
-        warnings.warn(note, SelectionWarning, stacklevel=2)
+        warnings.warn(note, SelectionWarning, stacklevel=3)
     return selection
 
 
@@ -130,14 +132,16 @@ def _choose(
         raise InputError(str(error)) from error
     num_asked = read_integer("budget", budget, 1)
     key = jax.random.key(read_integer("seed", seed, 0, LARGEST_SEED))
-    block_bytes = None if memory is None else read_integer("memory", memory, 1)
+    block_bytes = default_block_bytes() if memory is None else read_integer("memory", memory, 1)
     # Whatever the caller has set: in 64 bits the same seed would draw other numbers.
     with jax.enable_x64(False), block_budget(block_bytes):
         pool = read_pool(arrays, num_classes=num_classes, budget=num_asked)
         plan = make_strategy(config, num_classes=pool.num_classes)
         inputs, derivation_notes = complete_inputs(plan, pool)
         query_size = min(num_asked, pool.num_unlabeled)
-        query, info = jax.device_get(_acquire(plan, key, inputs, query_size, block_bytes))
+        listener = current_listener() if inputs.embeddings.nbytes >= LONG_WORK_BYTES else None
+        with progress_to(listener):
+            query, info = jax.device_get(_acquire(plan, key, inputs, query_size, block_bytes, listener))
     is_valid = query.is_valid
     selection = Selection(
         indices=query.indices[is_valid].astype(np.int64),
@@ -148,11 +152,16 @@ def _choose(
     return selection, pool.notes + derivation_notes + _query_notes(plan, selection, num_asked)
 
 
-@functools.partial(jax.jit, static_argnums=(0, 3, 4))
+@functools.partial(jax.jit, static_argnums=(0, 3, 4, 5))
 def _acquire(
-    strategy: Strategy, key: Array, inputs: AcquisitionInputs, query_size: int, block_bytes: int | None
+    strategy: Strategy,
+    key: Array,
+    inputs: AcquisitionInputs,
+    query_size: int,
+    block_bytes: int,
+    listener: Listener | None,
 ) -> tuple[Any, AcquisitionInfo]:
-    """Acquire from a fresh state; block_bytes is static because the blocks are laid out while tracing."""
+    """Acquire from a fresh state; block_bytes and listener are static because both are looked up while tracing."""
     query, _, info = strategy.acquire(key, strategy.init(inputs), inputs, query_size)
     return query, info
 

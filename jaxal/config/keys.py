@@ -33,7 +33,7 @@ def nearest(key: str, known: list[str]) -> str:
     """Say in brackets which known word is meant, or which words there are."""
     if not known:
         return " (there is nothing to set here)"
-    matches = difflib.get_close_matches(key, known, n=1, cutoff=0.5)
+    matches = difflib.get_close_matches(key.lower(), known, n=1, cutoff=0.5)
     return f" (did you mean {matches[0]}?)" if matches else f" (known are {', '.join(sorted(known))})"
 
 
@@ -64,7 +64,7 @@ def _wrong_kind(given: Any, kinds: list[str]) -> str:
         return "kind is missing"
     if "(" in str(given):
         return f"unknown kind {given!r} (a name is NAME or balanced(NAME); anything deeper is a table)"
-    matches = difflib.get_close_matches(str(given), kinds, n=1, cutoff=0.5)
+    matches = difflib.get_close_matches(str(given).lower(), kinds, n=1, cutoff=0.5)
     return f"unknown kind {given!r}" + (f" (did you mean {matches[0]}?)" if matches else "")
 
 

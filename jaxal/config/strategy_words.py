@@ -29,7 +29,7 @@ def parse_strategy(strategy: Any) -> StrategyConfig:
         kind = type(strategy).__name__
         raise ConfigError(f"strategy: expected a name, a table (dict) or a strategy's config, got {kind}")
     try:
-        document = {"strategy": msgspec.to_builtins(strategy)}
+        document = {"strategy": msgspec.to_builtins(strategy, enc_hook=_plain)}
         expand_strategy(document)
         problems = key_problems(document["strategy"], StrategyConfig)
         if problems:
@@ -43,6 +43,15 @@ def parse_strategy(strategy: Any) -> StrategyConfig:
     if problems:
         raise ConfigError("; ".join(problems))
     return config
+
+
+def _plain(value: Any) -> Any:
+    """Read texts of NumPy's and others' own types, and single numbers out of their arrays, as plain ones."""
+    if isinstance(value, str):
+        return str(value)
+    if getattr(value, "shape", None) == () and hasattr(value, "item"):
+        return value.item()
+    raise TypeError(f"a value of type {type(value).__name__} is no setting")
 
 
 def strategy_from_words(text: str, overrides: Iterable[tuple[str, str]] = ()) -> StrategyConfig:

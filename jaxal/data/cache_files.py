@@ -1,4 +1,4 @@
-"""The two files of one image cache: the pixels, and the manifest that vouches for them and is written last."""
+"""Where caches lie, and the two files of one image cache: the pixels, and the manifest that vouches for them."""
 
 import hashlib
 import os
@@ -12,7 +12,15 @@ from typing import IO
 import msgspec
 import numpy as np
 
-__all__ = ["Entry", "Manifest", "open_pixels", "read_manifest", "temporary_file", "write_manifest"]
+__all__ = [
+    "Entry",
+    "Manifest",
+    "open_pixels",
+    "read_manifest",
+    "temporary_file",
+    "user_cache_folder",
+    "write_manifest",
+]
 
 # What a killed process left is cleared away after so many seconds: by then it is nobody's.
 ABANDONED = 24 * 60 * 60
@@ -53,6 +61,17 @@ class Manifest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 class _Sealed(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     sha256: str
     manifest: Manifest
+
+
+def user_cache_folder() -> Path:
+    """Find the folder of all that jaxal may lose: jaxal in $XDG_CACHE_HOME, else in ~/.cache.
+
+    Raises:
+        RuntimeError: this user has no home.
+    """
+    # The XDG rules: a relative path there is to be ignored.
+    given = os.environ.get("XDG_CACHE_HOME", "")
+    return (Path(given) if os.path.isabs(given) else Path.home() / ".cache") / "jaxal"
 
 
 def write_manifest(folder: Path, manifest: Manifest) -> None:

@@ -12,7 +12,15 @@ from typing import IO, Literal, NamedTuple
 
 import numpy as np
 
-from jaxal.data.cache_files import Entry, Manifest, open_pixels, read_manifest, temporary_file, write_manifest
+from jaxal.data.cache_files import (
+    Entry,
+    Manifest,
+    open_pixels,
+    read_manifest,
+    temporary_file,
+    user_cache_folder,
+    write_manifest,
+)
 from jaxal.data.decoding import CANNOT_BE_READ, BadImageError, Decoded, decode_file, strict_pillow
 from jaxal.data.problems import examples
 from jaxal.errors import DataError
@@ -100,14 +108,9 @@ def cache_root(setting: str) -> Path:
         DataError: there is neither a setting nor a home.
     """
     try:
-        if setting:
-            return Path(setting).expanduser().absolute()
-        # The XDG rules: a relative path there is to be ignored.
-        given = os.environ.get("XDG_CACHE_HOME", "")
-        base = Path(given) if os.path.isabs(given) else Path.home() / ".cache"
+        return Path(setting).expanduser().absolute() if setting else user_cache_folder() / "images"
     except RuntimeError as error:
         raise DataError("data.source.cache: this user has no home folder; set it to a folder to write to") from error
-    return base / "jaxal" / "images"
 
 
 def _state(path: str) -> tuple[int, int]:

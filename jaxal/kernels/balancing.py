@@ -5,6 +5,9 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 
+from jaxal.kernels.blocks import map_row_blocks
+from jaxal.kernels.cached_blocks import rows_per_cached_block
+from jaxal.kernels.centroids import class_centroids
 from jaxal.kernels.distances import squared_distances
 from jaxal.kernels.push_pull import minority_class
 from jaxal.typing import Array, Bool, Float, Int32
@@ -69,19 +72,30 @@ def renew_squares(
         from differences to its first sample, so no error builds up label by label, equal samples have exactly their own
         value as mean, and a large common offset of the embeddings costs no digits.
 
-    Cost: O(ND) for each changed class, two passes over the embeddings, in a loop over those classes alone.
+    Cost: O(ND) arithmetic for each changed class, in one pass over the embeddings by blocks that stay in the cache, and
+    one over the samples of each of those classes.
     """
-    (changed,) = jnp.nonzero(is_changed, size=is_changed.shape[0], fill_value=0)
+    num_rows, width = embeddings.shape
 
-    def renew(number: Array, squares: Array) -> Array:
-        label = changed[number]
-        is_member = labels == label.astype(labels.dtype)
-        size = jnp.maximum(jnp.sum(is_member, dtype=jnp.int32), 1).astype(embeddings.dtype)
-        first = embeddings[jnp.argmax(is_member)]
-        shift = jnp.sum(jnp.where(is_member[:, None], embeddings - first[None], 0), axis=0) / size
-        return squares.at[label].set(squared_distances(embeddings, first + shift))
+    def centroid(each: tuple[Array, Array]) -> Array:
+        label, is_changed = each
+        # By itself, so that what other classes hold cannot change the order of its summation.
+        members = jnp.where((labels == label) & is_changed, 0, -1)
+        return class_centroids(embeddings, members, num_classes=1)[0][0]
 
-    return jax.lax.fori_loop(0, jnp.sum(is_changed, dtype=jnp.int32), renew, squares)
+    classes = jnp.arange(is_changed.shape[0], dtype=labels.dtype)
+    centroids = jax.lax.map(centroid, (classes, is_changed))
+
+    def measure_block(block: Array) -> Array:
+        def measure(each: tuple[Array, Array]) -> Array:
+            center, is_changed = each
+            zero = jnp.zeros_like(block, shape=block.shape[:1])
+            return jax.lax.cond(is_changed, lambda: squared_distances(block, center), lambda: zero)
+
+        return jax.lax.map(measure, (centroids, is_changed)).T
+
+    measured = map_row_blocks(measure_block, (embeddings,), rows_per_cached_block(2 * 4 * width, num_rows))
+    return jnp.where(is_changed[:, None], measured.T, squares)
 
 
 def relative_squares(squares: Float[Array, "C N"], counts: Int32[Array, " C"], denominator: str) -> Float[Array, " N"]:

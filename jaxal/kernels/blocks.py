@@ -2,16 +2,19 @@
 
 import contextlib
 import contextvars
+import functools
 from collections.abc import Callable, Iterator
 from typing import TypeVar
 
 import jax
 import jax.numpy as jnp
 
+from jaxal.kernels.progress import tell
 from jaxal.typing import Array
 
-__all__ = ["DEFAULT_BLOCK_BYTES", "block_budget", "map_row_blocks", "rows_per_block"]
+__all__ = ["DEFAULT_BLOCK_BYTES", "block_budget", "map_row_blocks", "rows_per_block", "scan_row_blocks"]
 
+S = TypeVar("S")
 T = TypeVar("T")
 
 DEFAULT_BLOCK_BYTES = 64 * 2**20
@@ -53,17 +56,42 @@ def map_row_blocks(block_fn: Callable[..., T], arrays: tuple[Array, ...], block_
         block_fn: takes one block [B, …] of each array and returns arrays (or a tuple of them) [B, …] that depend
             row by row on its input, so that the block size cannot change a value.
         arrays: arrays that share their first axis N.
-        block_size: B; a last block that overhangs is filled with copies of row 0 and cut off again.
+        block_size: B.
 
-    Cost: one scan of ceil(N/B) steps; temporaries of one block only.
+    Cost: that of `scan_row_blocks`.
+    """
+    return scan_row_blocks(lambda total, is_new, *blocks: (total, block_fn(*blocks)), (), arrays, block_size)[1]
+
+
+def scan_row_blocks(
+    block_fn: Callable[..., tuple[S, T]], total: S, arrays: tuple[Array, ...], block_size: int
+) -> tuple[S, T]:
+    """Pass over blocks of rows, carrying a total from block to block and joining what is returned for the rows.
+
+    Args:
+        block_fn: (total, is_new [B], one block [B, …] of each array) -> (total, row-wise results [B, …]). Rows that are
+            not new have been in the block before: they must not enter the total again.
+        total: to start from.
+        arrays: arrays that share their first axis N.
+        block_size: B; a last block that would overhang begins earlier and repeats rows.
+
+    Cost: one loop of ceil(N/B) steps; temporaries of one block only, no copy of the arrays.
     """
     num_rows = arrays[0].shape[0]
+    if block_size >= num_rows:
+        return block_fn(total, jnp.ones(num_rows, bool), *arrays)
     num_blocks = -(-num_rows // block_size)
-    overhang = num_blocks * block_size - num_rows
+    positions = jnp.arange(block_size, dtype=jnp.int32)
+    _, shapes = jax.eval_shape(block_fn, total, positions >= 0, *(array[:block_size] for array in arrays))
+    results = jax.tree.map(lambda shape: jnp.zeros((num_rows, *shape.shape[1:]), shape.dtype), shapes)
 
-    def blocked(array: Array) -> Array:
-        padded = jnp.concatenate([array, jnp.broadcast_to(array[:1], (overhang, *array.shape[1:]))])
-        return padded.reshape(num_blocks, block_size, *array.shape[1:])
+    def add_block(number: Array, carry: tuple[S, T]) -> tuple[S, T]:
+        total, results = carry
+        tell("blocks of a pass", number, num_blocks)
+        first = jnp.minimum(number * block_size, num_rows - block_size)
+        blocks = (jax.lax.dynamic_slice_in_dim(array, first, block_size) for array in arrays)
+        total, parts = block_fn(total, first + positions >= number * block_size, *blocks)
+        write = functools.partial(jax.lax.dynamic_update_slice_in_dim, start_index=first, axis=0)
+        return total, jax.tree.map(write, results, parts)
 
-    results = jax.lax.map(lambda block: block_fn(*block), tuple(blocked(array) for array in arrays))
-    return jax.tree.map(lambda result: result.reshape(-1, *result.shape[2:])[:num_rows], results)
+    return jax.lax.fori_loop(0, num_blocks, add_block, (total, results))

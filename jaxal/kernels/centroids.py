@@ -3,6 +3,7 @@
 import jax
 import jax.numpy as jnp
 
+from jaxal.kernels.cached_blocks import rows_per_cached_block
 from jaxal.typing import Array, Float, Int32
 
 __all__ = ["class_centroids"]
@@ -13,23 +14,39 @@ def class_centroids(
 ) -> tuple[Float[Array, "C D"], Int32[Array, " C"]]:
     """Average the labeled embeddings of each class: μ_c = Σ_{i: y_i = c} z_i / n_c.
 
+    Differences to the class's first sample are averaged: a large common offset of the embeddings costs no digits, and
+    samples that are all equal have exactly their own value as mean.
+
     Args:
         embeddings: z.
-        labels: class of each row; negative values (unlabeled, excluded) are left out.
+        labels: class of each row; negative values (unlabeled, excluded) are left out, whatever these rows hold.
         num_classes: C, given and never inferred, so that a class without labels keeps its place.
 
     Returns:
         (centroids, counts): a class without labels has count 0 and centroid 0, which callers must mask.
 
-    Cost: one C×N by N×D product. Rows are centred on the labeled mean first, so that a large common offset of the
-    embeddings costs no digits.
+    Cost: one product of C×L by L×D over the L labeled rows alone, which are gathered block by block.
     """
-    is_labeled = labels >= 0
-    members = jax.nn.one_hot(labels, num_classes, dtype=embeddings.dtype)
-    counts = jnp.sum(members, axis=0, dtype=jnp.int32)
-    num_labeled = jnp.maximum(jnp.sum(counts), 1).astype(embeddings.dtype)
-    offset = jnp.sum(jnp.where(is_labeled[:, None], embeddings, 0), axis=0) / num_labeled
-    centred = jnp.where(is_labeled[:, None], embeddings - offset[None], 0)
-    sums = jnp.matmul(members.T, centred, precision="highest")
-    means = sums / jnp.maximum(counts, 1).astype(embeddings.dtype)[:, None] + offset[None]
-    return jnp.where((counts > 0)[:, None], means, 0), counts
+    num_rows, width = embeddings.shape
+    classes = jnp.arange(num_classes, dtype=jnp.int32)
+    is_labeled = (labels >= 0) & (labels < num_classes)
+    own_class = jnp.where(is_labeled, labels, num_classes).astype(jnp.int32)
+    counts = jnp.zeros(num_classes, jnp.int32).at[own_class].add(1, mode="drop")
+    rows = jnp.arange(num_rows, dtype=jnp.int32)
+    first_rows = jnp.full(num_classes, num_rows, jnp.int32).at[own_class].min(rows, mode="drop")
+    first = embeddings.at[first_rows].get(mode="fill", fill_value=0)
+
+    block_size = rows_per_cached_block(4 * 4 * width, num_rows)
+    (labeled_rows,) = jnp.nonzero(is_labeled, size=-(-num_rows // block_size) * block_size, fill_value=num_rows)
+
+    def add_block(number: Array, sums: Array) -> Array:
+        block = jax.lax.dynamic_slice_in_dim(labeled_rows, number * block_size, block_size)
+        label = own_class.at[block].get(mode="fill", fill_value=num_classes)
+        is_member = classes[:, None] == label[None]
+        own_first = first.at[label].get(mode="clip")
+        differences = jnp.where((label < num_classes)[:, None], embeddings.at[block].get(mode="clip") - own_first, 0)
+        return sums + jnp.matmul(is_member.astype(differences.dtype), differences, precision="highest")
+
+    num_blocks = (jnp.sum(counts) + block_size - 1) // block_size
+    sums = jax.lax.fori_loop(0, num_blocks, add_block, jnp.zeros_like(first))
+    return first + sums / jnp.maximum(counts, 1).astype(embeddings.dtype)[:, None], counts

@@ -3,6 +3,8 @@
 import jax
 import jax.numpy as jnp
 
+from jaxal.kernels.masking import first_argmin
+from jaxal.kernels.progress import tell
 from jaxal.typing import Array, Bool, Float, Int32
 
 __all__ = ["class_deficit", "label_deficits"]
@@ -63,9 +65,10 @@ def class_deficit(
 
     def pick(position: Array, carry: tuple[Array, ...]) -> tuple[Array, ...]:
         gap, rest, selectable, indices, objectives = carry
+        tell("picks", position, num_picks)
         covered = jnp.sum(jnp.minimum(jnp.maximum(gap, 0)[None], probabilities), axis=1)
         rank = scores - 2 * scale * covered
-        chosen = jnp.argmin(jnp.where(selectable, rank, jnp.inf)).astype(jnp.int32)
+        chosen = first_argmin(jnp.where(selectable, rank, jnp.inf))
         objective = scores[chosen] + scale * (jnp.sum(jnp.abs(gap)) + 1 - 2 * covered[chosen])
         # Compensated (Kahan): after hundreds of picks the objective would have lost its sixth digit.
         step = probabilities[chosen] - rest

@@ -9,15 +9,11 @@ import jax
 import jax.numpy as jnp
 
 from jaxal.kernels.blocks import map_row_blocks
-from jaxal.kernels.feature_mixing import Mixing
-from jaxal.kernels.taylor import loss_gradient
+from jaxal.kernels.feature_mixing import Mixing, anchor_difference
+from jaxal.kernels.taylor import relative_loss_gradient
 from jaxal.typing import Array, Bool, Float
 
 __all__ = ["closed_form_mixing"]
-
-# A mean of float32 rows that are all equal may miss them by a few units in the last place; a coordinate where anchor
-# and sample differ by no more than that does not differ.
-ROUNDING_UNITS = 8
 
 
 def closed_form_mixing(
@@ -39,57 +35,64 @@ def closed_form_mixing(
         weight: W of the head.
         anchors: μ_c.
         is_anchor: classes that have an anchor; the others are passed over.
-        block_size: rows per block; changes memory only.
+        block_size: rows per block; changes memory and time only.
 
     Returns:
         norm: +inf where there is no anchor, or where every anchor lies at the sample itself or no class differs from ŷ
-        (the denominator is zero). loss_change: Eq. 3, the largest over the anchors of (α_c∘(μ_c - z))·∇ℓ(z) with α_c
-        the shortest flipping α of that anchor (of rivals that tie, the lowest class), -inf without one.
+        (the denominator is zero). relative_change: Eq. 3, the largest over the anchors of (α_c∘(μ_c - z))·∇ℓ(z) with
+        α_c the shortest flipping α of that anchor (of rivals that tie, the lowest class), over 1 - p_ŷ; -inf without
+        one.
 
-    Cost: O(NC²D) arithmetic, elementwise: the differences are squared, not expanded into three products, because two
-    classes with nearly the same weights, or a sample close to an anchor, would cancel. Memory: a few block_size×D.
+    Cost: O(NC²D) multiply-adds as products of matrices. The square of the denominator is Σ (w_ŷ - w_j)²·(μ_c - z)², a
+    product of what depends on the class ŷ alone and on the sample alone, and a sum without cancellation. So rows are
+    taken in the order of ŷ, and a block has a product for each class predicted in it. Memory: a few block_size×D, and a
+    few arrays [N].
 
     References: Lin et al., MICCAI 2024, Eq. 1-3; the closed form is ours.
     """
+    num_classes = weight.shape[1]
     predicted = jnp.argmax(logits, axis=1).astype(jnp.int32)
-    tolerance = ROUNDING_UNITS * float(jnp.finfo(embeddings.dtype).eps)
+    order = jnp.argsort(predicted, stable=True).astype(jnp.int32)
+    classes = jnp.arange(num_classes, dtype=jnp.int32)
 
-    def mix_block(z: Array, block_logits: Array, block_predicted: Array) -> Mixing:
-        gradient = loss_gradient(block_logits, block_predicted, weight)
-        own_weight = weight.T[block_predicted]
-        lead = jnp.take_along_axis(block_logits, block_predicted[:, None], axis=1) - block_logits
-
-        def mix_with_anchor(best: Mixing, anchor: tuple[Array, Array]) -> tuple[Mixing, None]:
-            center, exists = anchor
-            difference = center[None] - z
-            is_rounding = jnp.abs(difference) <= tolerance * jnp.maximum(jnp.abs(center)[None], jnp.abs(z))
-            difference = jnp.where(is_rounding, 0, difference)
-
-            def mix_towards(shortest: Mixing, rival: tuple[Array, Array, Array]) -> tuple[Mixing, None]:
-                label, rival_weight, rival_lead = rival
-                gain = (rival_weight[None] - own_weight) * difference
-                square = jnp.sum(jnp.square(gain), axis=1)
-                is_reachable = exists & (label != block_predicted) & (square > 0)
-                length = jnp.sqrt(jnp.where(is_reachable, square, 1))
-                norm = jnp.where(is_reachable, rival_lead / length, jnp.inf)
-                change = rival_lead / length * (jnp.sum(gain * difference * gradient, axis=1) / length)
-                is_shorter = norm < shortest.norm
-                return Mixing(
-                    norm=jnp.where(is_shorter, norm, shortest.norm),
-                    loss_change=jnp.where(is_shorter, change, shortest.loss_change),
-                ), None
-
-            shortest, _ = jax.lax.scan(mix_towards, none_yet, (labels, weight.T, lead.T))
-            return Mixing(
-                norm=jnp.minimum(best.norm, shortest.norm),
-                loss_change=jnp.maximum(best.loss_change, shortest.loss_change),
-            ), None
-
-        none_yet = Mixing(
-            norm=jnp.full(z.shape[0], jnp.inf, z.dtype), loss_change=jnp.full(z.shape[0], -jnp.inf, z.dtype)
+    def mix_block(rows: Array) -> Mixing:
+        z, block_logits, block_predicted = (
+            array.at[rows].get(mode="promise_in_bounds") for array in (embeddings, logits, predicted)
         )
-        best, _ = jax.lax.scan(mix_with_anchor, none_yet, (anchors, is_anchor))
-        return best
+        gradient = relative_loss_gradient(block_logits, block_predicted, weight)
+        lead = jnp.max(block_logits, axis=1, keepdims=True) - block_logits
+        is_rival = classes[None] != block_predicted[:, None]
 
-    labels = jnp.arange(weight.shape[1], dtype=jnp.int32)
-    return map_row_blocks(mix_block, (embeddings, logits, predicted), block_size)
+        def mix_with_anchor(best: Mixing, center: Array) -> Mixing:
+            difference = anchor_difference(center, z)
+            square = jnp.square(difference)
+
+            def measure(label: Array, lengths: Array) -> Array:
+                gaps = jnp.square(weight - jax.lax.dynamic_index_in_dim(weight, label, axis=1))
+                measured = jnp.matmul(square, gaps, precision="highest")
+                return jnp.where(block_predicted[:, None] == label, measured, lengths)
+
+            first, last = jnp.min(block_predicted), jnp.max(block_predicted)
+            lengths = jnp.sqrt(jax.lax.fori_loop(first, last + 1, measure, jnp.zeros_like(lead)))
+            is_reachable = is_rival & (lengths > 0)
+            norms = jnp.where(is_reachable, lead / jnp.where(is_reachable, lengths, 1), jnp.inf)
+            rival = jnp.argmin(norms, axis=1)
+            norm, length = (jnp.take_along_axis(each, rival[:, None], axis=1)[:, 0] for each in (norms, lengths))
+            toward = weight.T[rival] - weight.T[block_predicted]
+            gain = jnp.sum(toward * square * gradient, axis=1)
+            is_flipped = jnp.isfinite(norm)
+            change = jnp.where(is_flipped, norm, 0) * (gain / jnp.where(is_flipped, length, 1))
+            return Mixing(
+                norm=jnp.minimum(best.norm, norm),
+                relative_change=jnp.maximum(best.relative_change, jnp.where(is_flipped, change, -jnp.inf)),
+            )
+
+        def pass_anchor(best: Mixing, anchor: tuple[Array, Array]) -> tuple[Mixing, None]:
+            center, exists = anchor
+            return jax.lax.cond(exists, mix_with_anchor, lambda best, _: best, best, center), None
+
+        infinite = jnp.full_like(z, jnp.inf, shape=rows.shape)
+        return jax.lax.scan(pass_anchor, Mixing(infinite, -infinite), (anchors, is_anchor))[0]
+
+    mixing = map_row_blocks(mix_block, (order,), block_size)
+    return jax.tree.map(lambda values: jnp.zeros_like(values).at[order].set(values), mixing)

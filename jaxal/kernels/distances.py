@@ -1,11 +1,18 @@
 """Euclidean distances by direct differences, which keep their digits where ‖a‖² + ‖b‖² - 2ab would cancel."""
 
-import jax
 import jax.numpy as jnp
 
-from jaxal.typing import Array, Float
+from jaxal.kernels.blocks import map_row_blocks, rows_per_block, scan_row_blocks
+from jaxal.kernels.nearest_center import Geometry, Points, product_tolerance
+from jaxal.typing import Array, Bool, Float
 
-__all__ = ["distances_to_centers", "squared_distances"]
+__all__ = [
+    "embedding_geometry",
+    "embedding_points",
+    "mean_embedding",
+    "squared_distances",
+    "squared_distances_by_blocks",
+]
 
 
 def squared_distances(embeddings: Float[Array, "N D"], center: Float[Array, " D"]) -> Float[Array, " N"]:
@@ -13,10 +20,52 @@ def squared_distances(embeddings: Float[Array, "N D"], center: Float[Array, " D"
     return jnp.sum(jnp.square(embeddings - center[None]), axis=1)
 
 
-def distances_to_centers(embeddings: Float[Array, "N D"], centers: Float[Array, "K D"]) -> Float[Array, "N K"]:
-    """Measure the true L2 distance of every row to each of K centers, one center at a time (never N×K×D).
+def squared_distances_by_blocks(embeddings: Float[Array, "N D"], center: Float[Array, " D"]) -> Float[Array, " N"]:
+    """Compute `squared_distances` by blocks that stay in the cache: many times faster on CPU."""
+    return map_row_blocks(lambda block: squared_distances(block, center), (embeddings,), block_rows(embeddings))
 
-    Cost: O(NKD) arithmetic, K passes over the embeddings.
+
+def block_rows(embeddings: Float[Array, "N D"]) -> int:
+    """Choose the rows of a block for a pass over embeddings."""
+    num_rows, width = embeddings.shape
+    return rows_per_block(2 * 4 * width, num_rows)
+
+
+def mean_embedding(embeddings: Float[Array, "N D"], is_used: Bool[Array, " N"]) -> Float[Array, " D"]:
+    """Average the rows in use; 0 where there is none.  Cost: one pass over the embeddings."""
+    num_used = jnp.maximum(jnp.sum(is_used, dtype=jnp.int32), 1).astype(embeddings.dtype)
+
+    def add(total: Array, is_new: Array, block: Array, is_used: Array) -> tuple[Array, tuple[()]]:
+        return total + jnp.sum(jnp.where((is_new & is_used)[:, None], block, 0), axis=0), ()
+
+    nothing = jnp.zeros_like(embeddings, shape=embeddings.shape[1:])
+    total, _ = scan_row_blocks(add, nothing, (embeddings, is_used), block_rows(embeddings))
+    return total / num_used
+
+
+def embedding_geometry(middle: Float[Array, " D"]) -> Geometry:
+    """Measure ‖a - b‖² between the points of `embedding_points`.
+
+    Products are taken of differences to a middle, formed block by block: a common offset of the embeddings would blow
+    up their norms, and with them the rounding of ‖a‖² + ‖b‖² - 2ab.
+
+    Args:
+        middle: best the mean of the rows; any point gives the same distances.
     """
-    squared = jax.lax.map(lambda center: squared_distances(embeddings, center), centers)
-    return jnp.sqrt(squared).T
+    tolerance = product_tolerance(middle.shape[0])
+
+    def by_products(rows: Points, centers: Points) -> tuple[Array, Array]:
+        (z, squares), (center, center_squares) = rows, centers
+        sizes = squares[:, None] + center_squares[None]
+        product = jnp.matmul(z - middle[None], (center - middle[None]).T, precision="highest")
+        return sizes - 2 * product, tolerance * sizes
+
+    def by_differences(points: Points, others: Points) -> Array:
+        return jnp.sum(jnp.square(points[0] - others[0]), axis=1)
+
+    return Geometry(by_products, by_differences)
+
+
+def embedding_points(embeddings: Float[Array, "N D"], middle: Float[Array, " D"]) -> Points:
+    """Lay out embeddings for `embedding_geometry`: z itself, and ‖z - middle‖².  Cost: one pass over them."""
+    return embeddings, squared_distances_by_blocks(embeddings, middle)

@@ -10,41 +10,32 @@ import jax
 import jax.numpy as jnp
 
 from jaxal.kernels.blocks import map_row_blocks
-from jaxal.kernels.taylor import logit_residual, loss_gradient, taylor_loss_change
+from jaxal.kernels.mixing_start import initial_alpha
+from jaxal.kernels.taylor import relative_loss_gradient, relative_residual, taylor_loss_change
 from jaxal.typing import Array, Bool, Float, Int32, PRNGKey
 
-__all__ = ["Mixing", "flip_fraction", "initial_alpha", "mix_features"]
+__all__ = ["Mixing", "anchor_difference", "flip_fraction", "mix_features"]
+
+# A mean of float32 rows that are all equal may miss them by a few units in the last place; a coordinate where anchor
+# and sample differ by no more than that does not differ.
+ROUNDING_UNITS = 8
 
 
 class Mixing(NamedTuple):
     """What mixing tells of each row: shape [N] each."""
 
     norm: Array  # smallest t·mean|α| at which a mix flips the prediction; +inf where none does
-    loss_change: Array  # largest first-order loss change over the anchors at the final α (Eq. 3); -inf without anchor
+    # Largest first-order loss change over the anchors at the final α (Eq. 3), divided by 1 - p_ŷ, the same for all
+    # anchors: of a saturated prediction the change itself is 0 in float32. -inf without anchor.
+    relative_change: Array
 
 
-def initial_alpha(
-    key: PRNGKey, sample_ids: Int32[Array, " N"], anchor: Int32[Array, ""], width: int, alpha_init: str
-) -> Float[Array, "N D"]:
-    """Draw α₀ = clip(N(0.5, 0.5), 0, 1) for each row and one anchor, or 0.5 throughout.
-
-    The noise of a row hangs on its stable id and on the anchor alone, so neither the order of the pool nor its padding
-    nor the block size can change it.
-
-    Args:
-        key: the query's key.
-        sample_ids: stable ids.
-        anchor: the anchor's class.
-        width: D.
-        alpha_init: "normal" (the paper's Gaussian-like matrix) or "half" (deterministic).
-    """
-    if alpha_init == "half":
-        return jnp.full((sample_ids.shape[0], width), 0.5)
-
-    def row(sample_id: Array) -> Array:
-        return jax.random.normal(jax.random.fold_in(jax.random.fold_in(key, sample_id), anchor), (width,))
-
-    return jnp.clip(0.5 + 0.5 * jax.vmap(row)(sample_ids), 0, 1)
+def anchor_difference(center: Float[Array, " D"], embeddings: Float[Array, "N D"]) -> Float[Array, "N D"]:
+    """Compute d = μ_c - z, exactly 0 where the two differ by rounding alone: else its sign would move α."""
+    difference = center[None] - embeddings
+    tolerance = ROUNDING_UNITS * float(jnp.finfo(embeddings.dtype).eps)
+    is_rounding = jnp.abs(difference) <= tolerance * jnp.maximum(jnp.abs(center)[None], jnp.abs(embeddings))
+    return jnp.where(is_rounding, 0, difference)
 
 
 def flip_fraction(
@@ -86,7 +77,8 @@ def mix_features(
 
     From α₀, num_steps steps of α ← clip(α - step_size·sign(∂L/∂α), 0, 1) on L = 1 - CE(head(z_a), ŷ) + λ·mean|α|
     (Eq. 1 and 4; ŷ for the paper's undefined y*), with dCE/dα = d∘(W(softmax(head(z_a)) - onehot ŷ)) renewed each step.
-    The penalty's derivative is λ/D, at α = 0 too, where only growth is possible.
+    The penalty's derivative is λ/D, at α = 0 too, where only growth is possible. The sign is taken of ∂L/∂α over
+    1 - p_ŷ, which does not vanish where the softmax saturates. What is within num_steps roundings of 0 or 1 is there.
     norm_i = min over anchors and iterates (α₀ included) with t ≤ 1 of t·mean|α|, t from `flip_fraction`.
 
     Args:
@@ -101,48 +93,55 @@ def mix_features(
         num_steps: gradient steps, 0 or more.
         step_size: of α, in (0, 1].
         penalty_weight: λ, 0 or more.
-        block_size: rows per block; changes memory only.
+        block_size: rows per block; changes memory and time only.
 
-    Cost: O(N·C·D·(num_steps + 1)) multiply-adds for each of the C logits; memory of a few block_size×D arrays.
+    Cost: O(N·C·D·(num_steps + 1)) multiply-adds for each of the C logits, over the classes that have an anchor; memory
+    of a few block_size×D arrays.
 
     References: Lin et al., MICCAI 2024, Eq. 1-4; Parvaneh et al., CVPR 2022, for the pseudo-label and fresh steps.
     """
     width = embeddings.shape[1]
     predicted = jnp.argmax(logits, axis=1).astype(jnp.int32)
+    # Only differences between classes count; an offset that all of them share would cost digits.
+    offsets = weight - weight[:, :1]
+    near_bound = num_steps * float(jnp.finfo(embeddings.dtype).eps)
 
     def mix_block(z: Array, ids: Array, block_logits: Array, block_predicted: Array) -> Mixing:
-        gradient_at_z = loss_gradient(block_logits, block_predicted, weight)
+        gradient_at_z = relative_loss_gradient(block_logits, block_predicted, offsets)
 
-        def mix_with_anchor(best: Mixing, anchor: tuple[Array, Array, Array]) -> tuple[Mixing, None]:
-            label, center, exists = anchor
-            difference = center[None] - z
+        def mix_with_anchor(best: Mixing, anchor: tuple[Array, Array]) -> Mixing:
+            label, center = anchor
+            difference = anchor_difference(center, z)
 
             def score(alpha: Array, norm: Array) -> tuple[Array, Array]:
-                shift = jnp.matmul(alpha * difference, weight, precision="highest")
+                shift = jnp.matmul(alpha * difference, offsets, precision="highest")
                 fraction = flip_fraction(block_logits, shift, block_predicted)
                 candidate = jnp.where(fraction <= 1, fraction * jnp.mean(alpha, axis=1), jnp.inf)
                 return shift, jnp.minimum(norm, candidate)
 
             def step(_: Array, carry: tuple[Array, Array, Array]) -> tuple[Array, Array, Array]:
                 alpha, shift, norm = carry
-                residual = logit_residual(block_logits + shift, block_predicted)
-                loss_slope = difference * jnp.matmul(residual, weight.T, precision="highest")
-                alpha = jnp.clip(alpha - step_size * jnp.sign(penalty_weight / width - loss_slope), 0, 1)
+                residual = relative_residual(block_logits + shift, block_predicted)
+                # 0·inf is not 0; an infinite penalty outweighs any loss.
+                penalty = penalty_weight / width * residual.inverse_error[:, None] if penalty_weight else 0
+                loss_slope = difference * jnp.matmul(residual.direction, offsets.T, precision="highest")
+                alpha = alpha - step_size * jnp.sign(penalty - loss_slope)
+                alpha = jnp.where(alpha <= near_bound, 0, jnp.where(alpha >= 1 - near_bound, 1, alpha))
                 return alpha, *score(alpha, norm)
 
-            alpha = initial_alpha(key, ids, label, width, alpha_init)
-            shift, norm = score(alpha, jnp.full(z.shape[0], jnp.inf))
+            alpha = initial_alpha(key, ids, label, z, alpha_init)
+            shift, norm = score(alpha, jnp.full_like(best.norm, jnp.inf))
             alpha, _, norm = jax.lax.fori_loop(0, num_steps, step, (alpha, shift, norm))
             change = taylor_loss_change(alpha * difference, gradient_at_z)
-            found = Mixing(
-                norm=jnp.minimum(best.norm, jnp.where(exists, norm, jnp.inf)),
-                loss_change=jnp.maximum(best.loss_change, jnp.where(exists, change, -jnp.inf)),
-            )
-            return found, None
+            return Mixing(jnp.minimum(best.norm, norm), jnp.maximum(best.relative_change, change))
 
-        none_yet = Mixing(norm=jnp.full(z.shape[0], jnp.inf), loss_change=jnp.full(z.shape[0], -jnp.inf))
+        def pass_anchor(best: Mixing, anchor: tuple[Array, Array, Array]) -> tuple[Mixing, None]:
+            label, center, exists = anchor
+            return jax.lax.cond(exists, mix_with_anchor, lambda best, _: best, best, (label, center)), None
+
+        infinite = jnp.full_like(z, jnp.inf, shape=z.shape[:1])
         labels = jnp.arange(anchors.shape[0], dtype=jnp.int32)
-        best, _ = jax.lax.scan(mix_with_anchor, none_yet, (labels, anchors, is_anchor))
+        best, _ = jax.lax.scan(pass_anchor, Mixing(infinite, -infinite), (labels, anchors, is_anchor))
         return best
 
     return map_row_blocks(mix_block, (embeddings, sample_ids, logits, predicted), block_size)

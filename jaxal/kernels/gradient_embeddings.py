@@ -6,19 +6,23 @@ A gradient has C·D entries; its geometry needs only the C of q and the D of z.
 import jax
 import jax.numpy as jnp
 
-from jaxal.kernels.k_means import draw_row
+from jaxal.kernels.blocks import map_row_blocks, rows_per_block
+from jaxal.kernels.distance_sampling import PICKS_PER_PASS, row_gumbels, sample_by_distance
+from jaxal.kernels.distances import squared_distances_by_blocks
+from jaxal.kernels.masking import first_argmax, lowest, pick_mask
+from jaxal.kernels.nearest_center import Geometry, Points, product_tolerance, take
 from jaxal.kernels.taylor import logit_residual
 from jaxal.typing import Array, Bool, Float, Int32, PRNGKey
 
-__all__ = ["gradient_factors", "sample_gradients", "squared_gradient_distances", "squared_gradient_norms"]
+__all__ = ["gradient_geometry", "sample_gradients", "scaled_residual"]
 
 LARGEST, DISTANT, BLIND = 0, 1, 2  # how a pick was made
 
 
-def gradient_factors(
-    logits: Float[Array, "N C"], embeddings: Float[Array, "N D"], is_member: Bool[Array, " N"]
-) -> tuple[Float[Array, "N C"], Float[Array, "N D"], Float[Array, ""]]:
-    """Factor the loss gradient of each member's pseudo-label, ∂ℓ/∂W = z ⊗ (p - onehot ŷ), without the bias.
+def scaled_residual(
+    logits: Float[Array, "N C"], is_member: Bool[Array, " N"]
+) -> tuple[Float[Array, "N C"], Float[Array, ""]]:
+    """Compute q = p - onehot ŷ, so that q ⊗ z is the gradient ∂ℓ/∂W of each member's pseudo-label, without the bias.
 
     Residuals come from the logits by `logit_residual`, so they are zero only where every other probability is no
     float32 number; and they are scaled by the largest among the members, so that their squares do not underflow where
@@ -26,56 +30,58 @@ def gradient_factors(
 
     Args:
         logits: l; ŷ is their argmax, ties to the lowest class.
-        embeddings: z, the input of the last layer.
-        is_member: rows that count; the others may hold anything and get gradient 0.
+        is_member: rows that count; the others may hold anything and get q = 0.
 
     Returns:
-        (q / scale, z, scale): both factors are 0 where either of them is, so that two zero gradients are duplicates.
+        (q / scale, scale).
 
-    Cost: O(N(C + D)).
+    Cost: O(NC).
     """
     # Masked before as well as behind: softmax of NaN is never looked at.
     residual = logit_residual(jnp.where(is_member[:, None], logits, 0), jnp.argmax(logits, axis=1).astype(jnp.int32))
     residual = jnp.where(is_member[:, None], residual, 0)
     largest = jnp.max(jnp.abs(residual), initial=0)
     scale = jnp.where(largest > 0, largest, 1)
-    vectors = jnp.where(is_member[:, None], embeddings, 0)
-    is_nonzero = (jnp.any(residual != 0, axis=1) & jnp.any(vectors != 0, axis=1))[:, None]
-    return jnp.where(is_nonzero, residual / scale, 0), jnp.where(is_nonzero, vectors, 0), scale
+    return residual / scale, scale
 
 
-def squared_gradient_norms(residual: Float[Array, "N C"], embeddings: Float[Array, "N D"]) -> Float[Array, " N"]:
-    """Compute ‖q ⊗ z‖² = ‖q‖²‖z‖²."""
-    return jnp.sum(jnp.square(residual), axis=1) * jnp.sum(jnp.square(embeddings), axis=1)
+def gradient_geometry(residual: Float[Array, "N C"], embeddings: Float[Array, "N D"]) -> tuple[Geometry, Points]:
+    """Lay out gradients q ⊗ z for `fold_centers`: the factors, and the squared norm ‖q‖²‖z‖².
 
-
-def squared_gradient_distances(
-    residual: Float[Array, "N C"],
-    embeddings: Float[Array, "N D"],
-    other_residual: Float[Array, " C"],
-    other_embedding: Float[Array, " D"],
-) -> Float[Array, " N"]:
-    """Square the distance of every gradient to one other, ‖q_i ⊗ z_i - q_j ⊗ z_j‖².
-
-    The textbook form |q_i|²|z_i|² + |q_j|²|z_j|² - 2(q_i·q_j)(z_i·z_j) cancels for near gradients. With differences Δ
-    and means q̄ and z̄ of the two, q_i ⊗ z_i - q_j ⊗ z_j = Δq ⊗ z̄ + q̄ ⊗ Δz, and so
+    By products, ‖q_i ⊗ z_i - q_j ⊗ z_j‖² = |q_i|²|z_i|² + |q_j|²|z_j|² - 2(q_i·q_j)(z_i·z_j), the textbook form, which
+    cancels for near gradients. With differences Δ and means q̄ and z̄ of the two,
+    q_i ⊗ z_i - q_j ⊗ z_j = Δq ⊗ z̄ + q̄ ⊗ Δz, and so, by differences,
 
         |Δq|²|z̄|² + |q̄|²|Δz|² + 2(Δq·q̄)(Δz·z̄),
 
-    which is exactly 0 for duplicates; rounding below 0 is clipped.
+    which is exactly 0 for duplicates; where its terms are larger than the two norms (a small q with a large z against
+    the reverse) it is the one that cancels, and the textbook form is taken. Rounding below 0 is clipped.
 
-    Cost: O(N(C + D)).
+    Cost: O(C + D) a pair either way.
     """
+    tolerance = product_tolerance(residual.shape[1]) + product_tolerance(embeddings.shape[1])
 
-    def parts(rows: Array, other: Array) -> tuple[Array, Array, Array]:
-        difference, mean = rows - other[None], (rows + other[None]) / 2
-        squares = (jnp.square(difference), jnp.square(mean), difference * mean)
-        return jnp.sum(squares[0], axis=1), jnp.sum(squares[1], axis=1), jnp.sum(squares[2], axis=1)
+    def by_products(rows: Points, centers: Points) -> tuple[Array, Array]:
+        (q, z, squares), (center_q, center_z, center_squares) = rows, centers
+        sizes = squares[:, None] + center_squares[None]
+        products = jnp.matmul(q, center_q.T, precision="highest") * jnp.matmul(z, center_z.T, precision="highest")
+        return sizes - 2 * products, tolerance * sizes
 
-    residual_difference, residual_mean, residual_product = parts(residual, other_residual)
-    difference, mean, product = parts(embeddings, other_embedding)
-    total = residual_difference * mean + residual_mean * difference + 2 * residual_product * product
-    return jnp.maximum(total, 0)
+    def by_differences(points: Points, others: Points) -> Array:
+        def parts(rows: Array, others: Array) -> tuple[Array, Array, Array, Array]:
+            difference, mean = rows - others, (rows + others) / 2
+            products = (jnp.square(difference), jnp.square(mean), difference * mean, rows * others)
+            return tuple(jnp.sum(product, axis=1) for product in products)  # pyright: ignore[reportReturnType]
+
+        q_difference, q_mean, q_mixed, q_product = parts(points[0], others[0])
+        z_difference, z_mean, z_mixed, z_product = parts(points[1], others[1])
+        size, textbook_size = q_difference * z_mean + q_mean * z_difference, points[2] + others[2]
+        textbook = textbook_size - 2 * q_product * z_product
+        return jnp.maximum(jnp.where(size <= textbook_size, size + 2 * q_mixed * z_mixed, textbook), 0)
+
+    squares = squared_distances_by_blocks(embeddings, jnp.zeros_like(embeddings[0]))
+    norms = jnp.sum(jnp.square(residual), axis=1) * squares
+    return Geometry(by_products, by_differences), (residual, embeddings, norms)
 
 
 def sample_gradients(
@@ -96,7 +102,7 @@ def sample_gradients(
     Args:
         key: the query's key.
         residual: q, in any unit.
-        embeddings: z.
+        embeddings: z; what rows that are not selectable hold does not matter.
         sample_ids: stable ids, on which the noise hangs.
         is_selectable: rows that may be picked, each once.
         num_wanted: picks wanted.
@@ -106,36 +112,40 @@ def sample_gradients(
         (indices, distance, how): padding holds N, NaN, 0. distance is that of a DISTANT pick to the nearest pick
         before it, the norm of the LARGEST one, and NaN for a BLIND one, each in the unit of q times that of z.
 
-    Cost: O(QN(C + D)) and 2QN hashes in one loop on the device; O(N) memory besides the factors.
+    Cost: that of `sample_by_distance`: products of N×(C + D) by Q picks; O(N) memory besides the factors.
     """
     num_rows = sample_ids.shape[0]
-    norms = squared_gradient_norms(residual, embeddings)
     num_picks = jnp.minimum(jnp.minimum(num_wanted, query_size), jnp.sum(is_selectable, dtype=jnp.int32))
-
-    def pick(position: Array, carry: tuple[Array, ...]) -> tuple[Array, ...]:
-        nearest, free, indices, distances, how = carry
-        is_first = position == 0
-        weight = jnp.where(is_first, norms, nearest)
-        has_weight = jnp.any(free & (weight > 0))
-        drawn, _ = draw_row(key, position, sample_ids, jnp.where(has_weight, jnp.log(weight), 0), free)
-        largest = jnp.argmax(jnp.where(free, norms, -1)).astype(jnp.int32)
-        row = jnp.where(is_first & has_weight, largest, drawn)
-        reached = squared_gradient_distances(residual, embeddings, residual[row], embeddings[row])
-        return (
-            jnp.minimum(nearest, reached),
-            free.at[row].set(False),
-            indices.at[position].set(row),
-            distances.at[position].set(jnp.where(has_weight, jnp.sqrt(weight[row]), jnp.nan)),
-            how.at[position].set(jnp.where(has_weight, jnp.where(is_first, LARGEST, DISTANT), BLIND)),
-        )
-
-    size = max(query_size, 1)  # room for one even where Q = 0: the loop body is traced
-    start = (
-        jnp.full(num_rows, jnp.inf, norms.dtype),
-        is_selectable,
-        jnp.full(size, num_rows, jnp.int32),
-        jnp.full(size, jnp.nan, norms.dtype),
-        jnp.zeros(size, jnp.int32),
+    geometry, points = gradient_geometry(residual, embeddings)
+    norms = jnp.where(is_selectable, points[-1], 0)
+    block_size = rows_per_block(4 * (2 * embeddings.shape[1] + 4 * PICKS_PER_PASS), num_rows)
+    draw_key, blind_key = jax.random.split(key)
+    largest = first_argmax(norms)
+    has_largest = (num_picks > 0) & (norms[largest] > 0)
+    nearest = map_row_blocks(
+        lambda *rows: geometry.by_differences(rows, take(points, largest[None])), points, block_size
     )
-    _, _, indices, distances, how = jax.lax.fori_loop(0, num_picks, pick, start)
-    return indices[:query_size], distances[:query_size], how[:query_size]
+    is_free = is_selectable & ~(has_largest & (jnp.arange(num_rows, dtype=jnp.int32) == largest))
+    drawn, squared = sample_by_distance(
+        draw_key,
+        geometry,
+        points,
+        jnp.where(has_largest, nearest, 0),
+        sample_ids,
+        is_free,
+        num_picks - 1,
+        max(query_size - 1, 0),
+        block_size=block_size,
+    )
+    indices = jnp.concatenate([jnp.where(has_largest, largest, num_rows)[None], drawn])[:query_size]
+    distances = jnp.sqrt(jnp.concatenate([jnp.where(has_largest, norms[largest], jnp.nan)[None], squared]))[:query_size]
+    # What no gradient tells apart: rows left go by chance, behind the picks.
+    is_picked = pick_mask(indices, num_rows)
+    noise = row_gumbels(blind_key, sample_ids)
+    num_picked = jnp.sum(is_picked, dtype=jnp.int32)
+    blind, _ = lowest((noise,), is_selectable & ~is_picked, num_picks - num_picked, query_size)
+    places = jnp.arange(query_size, dtype=jnp.int32)
+    is_blind = (places >= num_picked) & (places < num_picks)
+    indices = jnp.where(is_blind, blind.at[places - num_picked].get(mode="clip"), indices)
+    how = jnp.where(is_blind, BLIND, jnp.where((places > 0) & (places < num_picks), DISTANT, LARGEST))
+    return indices, distances, how.astype(jnp.int32)

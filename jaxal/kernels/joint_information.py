@@ -15,6 +15,7 @@ import jax.numpy as jnp
 
 from jaxal.kernels.blocks import map_row_blocks
 from jaxal.kernels.mutual_information import draw_deviations, log_information, relative_entropy_term
+from jaxal.kernels.progress import tell
 from jaxal.typing import Array, Bool, Float, Int32, PRNGKey
 
 __all__ = ["CONFIGURATIONS_PER_PASS", "batch_bald", "configurations", "log_gains"]
@@ -150,6 +151,7 @@ def batch_bald(
 
     def pick(position: Array, carry: tuple[Array, ...]) -> tuple[Array, ...]:
         picked_log_p, selectable, indices, gains = carry
+        tell("picks", position, num_picks)
         posterior, weight = configurations(
             jax.random.fold_in(key, position), picked_log_p, position, num_configurations=num_configurations
         )

@@ -1,27 +1,61 @@
-"""Greedy k-center (core-set) selection, Sener and Savarese 2018, in its plain exact form."""
+"""Greedy k-center (core-set) selection, Sener and Savarese 2018: the textbook's picks, many for one pass of the pool.
+
+Distances to the nearest center only fall while centers are added. So the farthest M rows can be searched alone, as long
+as the best of them stays ahead of the distance that the best row outside had when the block began; only then are all
+picks of the block folded into the pool, by one matrix product.
+"""
+
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
 
-from jaxal.kernels.distances import squared_distances
+from jaxal.kernels.blocks import rows_per_block
+from jaxal.kernels.distances import embedding_geometry, embedding_points, mean_embedding
+from jaxal.kernels.masking import first_argmax, top_values
+from jaxal.kernels.nearest_center import Geometry, Points, fold_centers, take
+from jaxal.kernels.progress import tell
 from jaxal.typing import Array, Bool, Float, Int32
 
 __all__ = ["k_center", "nearest_center_distances"]
 
+# The rows that are searched between two passes over the pool, and how many of them may be picked: both in the range
+# where neither the search nor the passes dominate.
+CANDIDATES = 512
+PICKS_PER_PASS = 128
 
-def nearest_center_distances(embeddings: Float[Array, "N D"], is_center: Bool[Array, " N"]) -> Float[Array, " N"]:
+
+class _Candidates(NamedTuple):
+    """The search among the farthest rows, [M] and [B]."""
+
+    nearest: Array
+    is_free: Array
+    picks: Array  # int32 [B], places among the candidates
+    distances: Array  # [B], squared, when picked
+    num_picks: Array
+    best: Array  # the next pick, valid while is_ahead
+    is_ahead: Array
+
+
+def nearest_center_distances(
+    geometry: Geometry, points: Points, is_center: Bool[Array, " N"], block_size: int
+) -> Float[Array, " N"]:
     """Square each row's distance to its nearest center; inf where there is no center at all.
 
-    Cost: one pass over the embeddings per center: a loop over the centers there are, not over N.
+    Cost: a product of N rows by the centers there are, PICKS_PER_PASS at a time.
     """
-    num_rows = embeddings.shape[0]
-    (centers,) = jnp.nonzero(is_center, size=num_rows, fill_value=0)
+    num_rows = is_center.shape[0]
+    num_centers = jnp.sum(is_center, dtype=jnp.int32)
+    (rows,) = jnp.nonzero(is_center, size=num_rows, fill_value=num_rows)
 
-    def fold_in(position: Array, nearest: Array) -> Array:
-        return jnp.minimum(nearest, squared_distances(embeddings, embeddings[centers[position]]))
+    def fold_in(number: Array, nearest: Array) -> Array:
+        tell("centers", number * PICKS_PER_PASS, num_centers)
+        numbers = number * PICKS_PER_PASS + jnp.arange(PICKS_PER_PASS, dtype=jnp.int32)
+        centers = take(points, rows.at[numbers].get(mode="clip"))
+        return fold_centers(geometry, points, nearest, centers, numbers < num_centers, block_size)
 
-    unreached = jnp.full(num_rows, jnp.inf, embeddings.dtype)
-    return jax.lax.fori_loop(0, jnp.sum(is_center, dtype=jnp.int32), fold_in, unreached)
+    unreached = jnp.full(num_rows, jnp.inf, points[0].dtype)
+    return jax.lax.fori_loop(0, -(-num_centers // PICKS_PER_PASS), fold_in, unreached)
 
 
 def k_center(
@@ -31,6 +65,9 @@ def k_center(
     first_priority: Float[Array, " N"],
     num_wanted: Int32[Array, ""],
     query_size: int,
+    *,
+    num_candidates: int = CANDIDATES,
+    picks_per_pass: int = PICKS_PER_PASS,
 ) -> tuple[Int32[Array, " Q"], Bool[Array, " Q"], Float[Array, " Q"]]:
     """Pick, one after the other, the selectable row that lies farthest from its nearest center.
 
@@ -43,35 +80,101 @@ def k_center(
         first_priority: where there is no center at all, the selectable row with the highest value opens.
         num_wanted: how many picks at most.
         query_size: Q, static; may exceed N.
+        num_candidates: M, the rows searched between two passes over the pool; changes time only.
+        picks_per_pass: B, how many of them may be picked; changes time only.
 
     Returns:
         (indices, is_valid, distance): distance is that of the pick to its nearest center when it was picked (inf for
         an opening pick, NaN on padding); padding indices hold N.
 
-    Cost: O((L + Q)·N·D) arithmetic in one loop on the device, O(N) memory.
-    """
-    num_rows = embeddings.shape[0]
-    num_picks = jnp.minimum(num_wanted, jnp.sum(is_selectable, dtype=jnp.int32))
-    has_center = jnp.any(is_center)
+    Cost: products of N×D by D×(L + Q), filled up to B columns a pass; M×D a pick; O(N) memory and blocks of rows.
 
-    def pick(position: Array, carry: tuple[Array, Array, Array, Array]) -> tuple[Array, Array, Array, Array]:
-        nearest, selectable, indices, distances = carry
-        is_opening = (position == 0) & ~has_center
-        value = jnp.where(is_opening, first_priority, nearest)
-        chosen = jnp.argmax(jnp.where(selectable, value, -jnp.inf)).astype(jnp.int32)
+    References: Sener and Savarese, ICLR 2018, Algorithm 1; the blocks are ours.
+    """
+    num_rows, width = embeddings.shape
+    num_picks = jnp.minimum(jnp.minimum(num_wanted, query_size), jnp.sum(is_selectable, dtype=jnp.int32))
+    num_candidates = min(num_candidates, num_rows)
+    per_pass = min(picks_per_pass, 1 << max(query_size - 1, 0).bit_length())
+    middle = mean_embedding(embeddings, is_center | is_selectable)
+    geometry, points = embedding_geometry(middle), embedding_points(embeddings, middle)
+    block_size = rows_per_block(4 * (2 * width + 3 * PICKS_PER_PASS), num_rows)
+
+    def search(nearest: Array, is_free: Array, num_left: Array) -> tuple[Array, _Candidates]:
+        """Run the greedy among the farthest rows while it is sure to be that of the whole pool."""
+        value = jnp.where(is_free, nearest, -jnp.inf)
+        distances, farthest = top_values(value, min(num_candidates + 1, num_rows))
+        # The best row outside, in the order of the picks: by distance, then by row.
+        has_outside = num_candidates < num_rows
+        outside_value = distances[-1] if has_outside else jnp.asarray(-jnp.inf, value.dtype)
+        outside_row = farthest[-1] if has_outside else jnp.asarray(num_rows, jnp.int32)
+        rows = farthest[:num_candidates]
+        candidates = take(points, rows)
+
+        def with_best(state: _Candidates) -> _Candidates:
+            values = jnp.where(state.is_free, state.nearest, -jnp.inf)
+            highest = jnp.max(values)
+            best = jnp.argmin(jnp.where(state.is_free & (values == highest), rows, num_rows)).astype(jnp.int32)
+            is_before = (highest > outside_value) | ((highest == outside_value) & (rows[best] < outside_row))
+            return state._replace(best=best, is_ahead=is_before & (highest > -jnp.inf))
+
+        def goes_on(state: _Candidates) -> Array:
+            return state.is_ahead & (state.num_picks < jnp.minimum(per_pass, num_left))
+
+        def pick(state: _Candidates) -> _Candidates:
+            return with_best(
+                state._replace(
+                    nearest=jnp.minimum(
+                        state.nearest, geometry.by_differences(candidates, take(candidates, state.best[None]))
+                    ),
+                    is_free=state.is_free.at[state.best].set(False),
+                    picks=state.picks.at[state.num_picks].set(state.best),
+                    distances=state.distances.at[state.num_picks].set(state.nearest[state.best]),
+                    num_picks=state.num_picks + 1,
+                )
+            )
+
+        start = _Candidates(
+            nearest=distances[:num_candidates],
+            is_free=is_free[rows],
+            picks=jnp.full(per_pass, num_candidates, jnp.int32),
+            distances=jnp.full(per_pass, jnp.nan, value.dtype),
+            num_picks=jnp.asarray(0, jnp.int32),
+            best=jnp.asarray(0, jnp.int32),
+            is_ahead=jnp.asarray(True),
+        )
+        return rows, jax.lax.while_loop(goes_on, pick, with_best(start))
+
+    def add_picks(carry: tuple[Array, ...]) -> tuple[Array, ...]:
+        nearest, is_free, indices, distances, num_done = carry
+        rows, found = search(nearest, is_free, num_picks - num_done)
+        picked = rows.at[found.picks].get(mode="fill", fill_value=num_rows)
+        is_pick = picked < num_rows
+        num_after = num_done + found.num_picks
+        tell("picks", num_after, num_picks)
+        places = jnp.where(is_pick, num_done + jnp.arange(per_pass, dtype=jnp.int32), query_size)
+        nearest = jax.lax.cond(
+            num_after < num_picks,  # nobody looks at the distances after the last pick
+            lambda: fold_centers(geometry, points, nearest, take(points, picked), is_pick, block_size),
+            lambda: nearest,
+        )
         return (
-            jnp.minimum(nearest, squared_distances(embeddings, embeddings[chosen])),
-            selectable.at[chosen].set(False),
-            indices.at[position].set(chosen),
-            distances.at[position].set(jnp.sqrt(nearest[chosen])),
+            nearest,
+            is_free.at[picked].set(False, mode="drop"),
+            indices.at[places].set(picked, mode="drop"),
+            distances.at[places].set(jnp.sqrt(found.distances), mode="drop"),
+            num_after,
         )
 
+    opens = (num_picks > 0) & ~jnp.any(is_center)
+    opening = first_argmax(jnp.where(is_selectable, first_priority, -jnp.inf))
+    is_opening = opens & (jnp.arange(num_rows, dtype=jnp.int32) == opening)
+    is_opening_pick = opens & (jnp.arange(query_size, dtype=jnp.int32) == 0)
     start = (
-        nearest_center_distances(embeddings, is_center),
-        is_selectable,
-        jnp.full(max(query_size, 1), num_rows, jnp.int32),  # room for one even where Q = 0: the loop body is traced
-        jnp.full(max(query_size, 1), jnp.nan, embeddings.dtype),
+        nearest_center_distances(geometry, points, is_center | is_opening, block_size),
+        is_selectable & ~is_opening,
+        jnp.where(is_opening_pick, opening, num_rows),
+        jnp.where(is_opening_pick, jnp.inf, jnp.full(query_size, jnp.nan, embeddings.dtype)),
+        opens.astype(jnp.int32),
     )
-    _, _, indices, distances = jax.lax.fori_loop(0, jnp.minimum(num_picks, query_size), pick, start)
-    indices, distances = indices[:query_size], distances[:query_size]
+    _, _, indices, distances, _ = jax.lax.while_loop(lambda carry: carry[-1] < num_picks, add_picks, start)
     return indices, indices < num_rows, distances

@@ -1,24 +1,39 @@
 """k-means over the members of a pool: k-means++ seeding by row-wise noise, Lloyd's steps, repair of empty clusters.
 
-Everything is measured from the first center drawn: differences of float32 rows to a row among them keep their digits
+Means are taken of differences to the first center drawn: those of float32 rows to a row among them keep their digits
 where a common offset of the embeddings would cost them, and are exact where the rows are multiples of one step, so that
-there no order of summation can change a center.
+there no order of summation can change a center. Which center is nearest is decided by direct differences (`settle`).
 """
 
+import functools
 from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
 
-from jaxal.kernels.blocks import map_row_blocks, rows_per_block
-from jaxal.kernels.distances import squared_distances
+from jaxal.kernels.blocks import map_row_blocks, rows_per_block, scan_row_blocks
+from jaxal.kernels.distance_sampling import PICKS_PER_PASS, row_gumbels, sample_by_distance
+from jaxal.kernels.distances import (
+    embedding_geometry,
+    embedding_points,
+    mean_embedding,
+    squared_distances,
+    squared_distances_by_blocks,
+)
+from jaxal.kernels.masking import first_argmax
+from jaxal.kernels.nearest_center import Geometry, Points, settle, take
+from jaxal.kernels.progress import tell
 from jaxal.typing import Array, Bool, Float, Int32, PRNGKey
 
-__all__ = ["KMeans", "argmin_with_ties", "assign_block", "draw_row", "k_means", "lloyd", "nearest_to_centers"]
+__all__ = ["KMeans", "argmin_with_ties", "cluster_sums", "draw_seeds", "k_means", "lloyd", "nearest_to_centers"]
 
 # Values closer than this share of their size are one value: a pair lies equally far from its midpoint, but not in
 # float32, and what rounding says of it may change with the order of the pool.
 TIE_TOLERANCE = 4e-6
+
+# Lloyd's steps at most. Low-dimensional structure in thousands of rows may take a hundred until nothing at all changes,
+# but in the later ones next to nothing does; faiss takes as many.
+NUM_ITERATIONS = 25
 
 
 class KMeans(NamedTuple):
@@ -29,40 +44,6 @@ class KMeans(NamedTuple):
     counts: Int32[Array, " K"]
 
 
-def draw_row(
-    key: PRNGKey,
-    step: Int32[Array, ""],
-    sample_ids: Int32[Array, " N"],
-    log_weight: Float[Array, " N"],
-    is_eligible: Bool[Array, " N"],
-) -> tuple[Int32[Array, ""], Bool[Array, ""]]:
-    """Draw one row with probability in proportion to exp(log_weight), by Gumbel-max.
-
-    The noise hangs on step and stable id alone, and no cumulative sum over N is formed: in float32 it would be biased.
-
-    Args:
-        key: of the whole sequence of draws.
-        step: number of this draw.
-        sample_ids: stable ids.
-        log_weight: -inf for weight zero; only differences matter.
-        is_eligible: rows that may be drawn.
-
-    Returns:
-        (row, found): found is False, and row means nothing, where no eligible row has any weight.
-
-    Cost: O(N), two hashes a row.
-    """
-    step_key = jax.random.fold_in(key, step)
-
-    def gumbel(sample_id: Array) -> Array:
-        # The plain mode has 23 bits, which the best of a million rows exhausts.
-        return jax.random.gumbel(jax.random.fold_in(step_key, sample_id), dtype=log_weight.dtype, mode="high")
-
-    values = jnp.where(is_eligible & (log_weight > -jnp.inf), log_weight + jax.vmap(gumbel)(sample_ids), -jnp.inf)
-    row = jnp.argmax(values).astype(jnp.int32)
-    return row, values[row] > -jnp.inf
-
-
 def argmin_with_ties(
     values: Float[Array, " N"], tie_breaker: Float[Array, " N"], is_eligible: Bool[Array, " N"]
 ) -> Int32[Array, ""]:
@@ -71,96 +52,115 @@ def argmin_with_ties(
     for value in (values, tie_breaker):
         smallest = jnp.min(jnp.where(is_eligible, value, jnp.inf))
         is_eligible = is_eligible & (value <= smallest * (1 + TIE_TOLERANCE))
-    return jnp.argmax(is_eligible).astype(jnp.int32)
+    return first_argmax(is_eligible)
 
 
-def assign_block(
-    rows: Float[Array, "B D"], is_member: Bool[Array, " B"], centers: Float[Array, "K D"], has_center: Bool[Array, " K"]
-) -> tuple[Int32[Array, " B"], Float[Array, " B"], Float[Array, "K D"], Int32[Array, " K"]]:
-    """Assign a block of rows to their nearest centers, and sum what each cluster gets.
+def cluster_sums(
+    rows: Float[Array, "B D"], assignment: Int32[Array, " B"], num_clusters: int, *, by_product: bool
+) -> Float[Array, "K D"]:
+    """Sum the rows of each cluster; assignment K counts for none.
 
-    argmin_k ‖c_k‖² - 2 z·c_k, ties to the lowest cluster; the distance to the center taken is then measured by
-    differences.
-
-    Returns:
-        (assignment, squared distance to that center, sums, counts): K and 0 where a row is no member or no center is.
+    Args:
+        rows: finite.
+        assignment: cluster of each row.
+        num_clusters: K.
+        by_product: with the 0/1 matrix of memberships, K times the arithmetic. A scatter is as fast as reading the rows
+            on CPU, where it adds in their order; on GPUs atomics would add in another order every time.
     """
-    num_clusters = centers.shape[0]
-    norms = jnp.sum(jnp.square(centers), axis=1)
-    values = norms[None] - 2 * jnp.matmul(rows, centers.T, precision="highest")
-    nearest = jnp.argmin(jnp.where(has_center[None], values, jnp.inf), axis=1).astype(jnp.int32)
-    is_assigned = is_member & jnp.any(has_center)
-    distances = jnp.where(is_assigned, jnp.sum(jnp.square(rows - centers[nearest]), axis=1), 0)
-    assignment = jnp.where(is_assigned, nearest, num_clusters)
-    membership = assignment[:, None] == jnp.arange(num_clusters, dtype=jnp.int32)[None]
-    # A product with the 0/1 matrix, not a scatter: on GPUs atomics would add in another order every time.
-    sums = jnp.matmul(membership.astype(rows.dtype).T, rows, precision="highest")
-    return assignment, distances, sums, jnp.sum(membership, axis=0, dtype=jnp.int32)
-
-
-Pair = tuple[Array, Array]
+    if by_product:
+        membership = assignment[:, None] == jnp.arange(num_clusters, dtype=jnp.int32)[None]
+        return jnp.matmul(membership.astype(rows.dtype).T, rows, precision="highest")
+    return jnp.zeros((num_clusters, rows.shape[1]), rows.dtype).at[assignment].add(rows, mode="drop")
 
 
 class _Clusters(NamedTuple):
     assignment: Array
     distances: Array  # squared, of each member to the center it was assigned by
-    sums: Array
+    sums: Array  # of the differences to the origin
     counts: Array
 
 
-def _seed(
-    key: PRNGKey, rows: Array, sample_ids: Array, is_member: Array, num_in_use: Array, num_clusters: int
-) -> tuple[Array, Array]:
-    """Draw the centers by D² (k-means++), the first uniformly; add no more where every member is a center already."""
+class _Members(NamedTuple):
+    """What stays the same from step to step."""
 
-    def add(step: Array, carry: tuple[Array, Array, Array]) -> tuple[Array, Array, Array]:
-        nearest, centers, has_center = carry
-        log_weight = jnp.where(step == 0, 0, jnp.log(nearest))
-        row, found = draw_row(key, step, sample_ids, log_weight, is_member)
-        nearest = jnp.minimum(nearest, jnp.where(found, squared_distances(rows, rows[row]), jnp.inf))
-        return nearest, centers.at[step].set(rows[row]), has_center.at[step].set(found)
+    geometry: Geometry
+    points: Points
+    middle: Array  # [D], of the geometry
+    is_member: Array
+    origin: Array  # [D], where sums are measured from
+    sizes: Array  # [N], squared distances to the origin
 
-    start = (
-        jnp.full(rows.shape[0], jnp.inf, rows.dtype),
-        jnp.zeros((num_clusters, rows.shape[1]), rows.dtype),
-        jnp.zeros(num_clusters, bool),
+
+def draw_seeds(
+    key: PRNGKey,
+    geometry: Geometry,
+    points: Points,
+    sample_ids: Int32[Array, " N"],
+    is_member: Bool[Array, " N"],
+    num_wanted: Int32[Array, ""],
+    num_clusters: int,
+    block_size: int,
+) -> Int32[Array, " K"]:
+    """Draw members by D² (k-means++), the first uniformly; no more than there are distinct ones, padding holds N."""
+    first_key, later_key = jax.random.split(key)
+    embeddings, num_rows = points[0], is_member.shape[0]
+    first = first_argmax(jnp.where(is_member, row_gumbels(first_key, sample_ids), -jnp.inf))
+    nearest = squared_distances_by_blocks(embeddings, embeddings[first])
+    is_first = jnp.arange(num_rows, dtype=jnp.int32) == first
+    later, _ = sample_by_distance(
+        later_key,
+        geometry,
+        points,
+        nearest,
+        sample_ids,
+        is_member & ~is_first,
+        num_wanted - 1,
+        num_clusters - 1,
+        block_size=block_size,
     )
-    _, centers, has_center = jax.lax.fori_loop(0, num_in_use, add, start)
-    return centers, has_center
+    return jnp.concatenate([jnp.where(num_wanted > 0, first, num_rows)[None], later])
 
 
-def _assign(rows: Array, is_member: Array, centers: Array, has_center: Array, block_size: int) -> _Clusters:
-    """Pass over the rows by blocks."""
-    num_rows, width = rows.shape
+def _assign(members: _Members, centers: Array, has_center: Array, block_size: int) -> _Clusters:
+    """Assign the members to their nearest centers by blocks of rows, ties to the lowest cluster."""
     num_clusters = centers.shape[0]
-    num_blocks = -(-num_rows // block_size)
-    overhang = num_blocks * block_size - num_rows
-    blocks = (
-        jnp.pad(rows, ((0, overhang), (0, 0))).reshape(num_blocks, block_size, width),
-        jnp.pad(is_member, (0, overhang)).reshape(num_blocks, block_size),
-    )
+    middle_centers = embedding_points(centers, members.middle)
 
-    def add_block(carry: Pair, block: Pair) -> tuple[Pair, Pair]:
-        assignment, distances, sums, counts = assign_block(*block, centers, has_center)
-        return (carry[0] + sums, carry[1] + counts), (assignment, distances)
+    def add_block(
+        total: tuple[Array, Array], is_new: Array, is_member: Array, *rows: Array
+    ) -> tuple[tuple[Array, Array], tuple[Array, Array]]:
+        unreached = jnp.where(is_member, jnp.inf, -jnp.inf).astype(centers.dtype)
+        nowhere = jnp.full(is_member.shape, num_clusters, jnp.int32)
+        distances, assignment = settle(members.geometry, rows, middle_centers, has_center, unreached, nowhere)
+        counted = jnp.where(is_new, assignment, num_clusters)
+        differences = jnp.where(is_member[:, None], rows[0] - members.origin[None], 0)
+        sums = jax.lax.platform_dependent(
+            differences,
+            counted,
+            cpu=functools.partial(cluster_sums, num_clusters=num_clusters, by_product=False),
+            default=functools.partial(cluster_sums, num_clusters=num_clusters, by_product=True),
+        )
+        counts = jnp.zeros(num_clusters, jnp.int32).at[counted].add(1, mode="drop")
+        is_assigned = assignment < num_clusters
+        return (total[0] + sums, total[1] + counts), (assignment, jnp.where(is_assigned, distances, 0))
 
     nothing = (jnp.zeros_like(centers), jnp.zeros(num_clusters, jnp.int32))
-    (sums, counts), (assignment, distances) = jax.lax.scan(add_block, nothing, blocks)
-    return _Clusters(assignment.reshape(-1)[:num_rows], distances.reshape(-1)[:num_rows], sums, counts)
+    arrays = (members.is_member, *members.points)
+    (sums, counts), (assignment, distances) = scan_row_blocks(add_block, nothing, arrays, block_size)
+    return _Clusters(assignment, distances, sums, counts)
 
 
-def _repair(clusters: _Clusters, rows: Array, is_member: Array, is_in_use: Array) -> _Clusters:
+def _repair(clusters: _Clusters, members: _Members, is_in_use: Array) -> _Clusters:
     """Give each empty cluster, lowest first, the member that lies farthest from its own center.
 
     Left out are members alone in their cluster, and those that differ from their center by rounding only: with fewer
     distinct members than clusters some clusters stay empty. Of equally far ones the one nearest the first center.
     """
-    num_rows, num_clusters = rows.shape[0], is_in_use.shape[0]
-    sizes = jnp.sum(jnp.square(rows), axis=1)
+    num_clusters = is_in_use.shape[0]
 
     def movable(state: _Clusters) -> Array:
         is_shared = state.counts.at[state.assignment].get(mode="fill", fill_value=0) > 1
-        return is_member & is_shared & (state.distances > jnp.square(TIE_TOLERANCE) * sizes)
+        return members.is_member & is_shared & (state.distances > jnp.square(TIE_TOLERANCE) * members.sizes)
 
     def is_needed(state: _Clusters) -> Array:
         return jnp.any(is_in_use & (state.counts == 0)) & jnp.any(movable(state))
@@ -170,12 +170,13 @@ def _repair(clusters: _Clusters, rows: Array, is_member: Array, is_in_use: Array
         candidates = movable(state)
         farthest = jnp.max(jnp.where(candidates, state.distances, 0))
         is_far = candidates & (state.distances >= farthest * (1 - TIE_TOLERANCE))
-        row = argmin_with_ties(jnp.zeros(num_rows, rows.dtype), sizes, is_far)
+        row = argmin_with_ties(jnp.zeros_like(members.sizes), members.sizes, is_far)
+        difference = members.points[0][row] - members.origin
         change = jnp.zeros(num_clusters, jnp.int32).at[empty].set(1).at[state.assignment[row]].add(-1)
         return _Clusters(
             assignment=state.assignment.at[row].set(empty),
             distances=state.distances.at[row].set(0),
-            sums=state.sums + change.astype(rows.dtype)[:, None] * rows[row][None],
+            sums=state.sums + change.astype(state.sums.dtype)[:, None] * difference[None],
             counts=state.counts + change,
         )
 
@@ -183,7 +184,8 @@ def _repair(clusters: _Clusters, rows: Array, is_member: Array, is_in_use: Array
 
 
 def lloyd(
-    rows: Float[Array, "N D"],
+    points: Points,
+    middle: Float[Array, " D"],
     is_member: Bool[Array, " N"],
     centers: Float[Array, "K D"],
     has_center: Bool[Array, " K"],
@@ -194,17 +196,21 @@ def lloyd(
     """Assign members to their nearest centers and move the centers to the means, until no assignment changes.
 
     Args:
-        rows: what to cluster; finite everywhere.
+        points: `embedding_points` of the pool; rows that are no member may hold anything.
+        middle: that they were laid out by.
         is_member: rows to cluster.
-        centers: to start from.
+        centers: to start from, K at least 1; the first, best one of the members, is where means are measured from.
         has_center: which of them exist.
         is_in_use: clusters that may have members; those left without any are repaired (see `k_means`).
         num_iterations: at most, at least one is done.
         block_size: rows per block.
 
-    Cost: O(NKD) a step.
+    Cost: one product N×D by D×K a step.
     """
-    num_rows, num_clusters = rows.shape[0], centers.shape[0]
+    num_rows, num_clusters = is_member.shape[0], centers.shape[0]
+    origin = centers[0]
+    sizes = squared_distances_by_blocks(points[0], origin)
+    members = _Members(embedding_geometry(middle), points, middle, is_member, origin, sizes)
 
     def goes_on(state: tuple[Array, Array, Array, Array, Array]) -> Array:
         step, _, _, _, is_changed = state
@@ -212,14 +218,15 @@ def lloyd(
 
     def step_once(state: tuple[Array, Array, Array, Array, Array]) -> tuple[Array, Array, Array, Array, Array]:
         step, before, centers, counts, _ = state
-        clusters = _repair(_assign(rows, is_member, centers, counts > 0, block_size), rows, is_member, is_in_use)
-        means = clusters.sums / jnp.maximum(clusters.counts, 1).astype(rows.dtype)[:, None]
+        tell("steps of k-means", step, num_iterations)
+        clusters = _repair(_assign(members, centers, counts > 0, block_size), members, is_in_use)
+        means = clusters.sums / jnp.maximum(clusters.counts, 1).astype(centers.dtype)[:, None] + origin[None]
         return step + 1, clusters.assignment, means, clusters.counts, jnp.any(clusters.assignment != before)
 
     nowhere = jnp.full(num_rows, num_clusters, jnp.int32)
     start = (jnp.asarray(0, jnp.int32), nowhere, centers, has_center.astype(jnp.int32), jnp.asarray(True))
     _, assignment, centers, counts, _ = jax.lax.while_loop(goes_on, step_once, start)
-    return KMeans(centers, assignment, counts)
+    return KMeans(jnp.where((counts > 0)[:, None], centers, 0), assignment, counts)
 
 
 def k_means(
@@ -229,7 +236,7 @@ def k_means(
     is_member: Bool[Array, " N"],
     num_clusters: Int32[Array, ""],
     max_clusters: int,
-    num_iterations: int = 100,
+    num_iterations: int = NUM_ITERATIONS,
 ) -> KMeans:
     """Cluster the members by Lloyd's algorithm from k-means++ seeds (Arthur and Vassilvitskii, SODA 2007).
 
@@ -251,8 +258,7 @@ def k_means(
     Returns:
         KMeans; `centers` are the means of `assignment` (not one step behind).
 
-    Cost: O(NKD) for the seeding (direct differences) and for each step (one product by blocks), memory of one copy of
-    the embeddings and one block of rows × K.
+    Cost: a product N×D by D×K for the seeding, and one for each step; memory of one block of rows × (D + K) and K×D.
     """
     num_rows, width = embeddings.shape
     if max_clusters == 0:
@@ -260,13 +266,13 @@ def k_means(
         return KMeans(centers, jnp.zeros(num_rows, jnp.int32), jnp.zeros(0, jnp.int32))
     num_in_use = jnp.minimum(jnp.minimum(num_clusters, max_clusters), jnp.sum(is_member, dtype=jnp.int32))
     is_in_use = jnp.arange(max_clusters, dtype=jnp.int32) < num_in_use
-    rows = jnp.where(is_member[:, None], embeddings, 0)
-    seeds, has_center = _seed(key, rows, sample_ids, is_member, num_in_use, max_clusters)
-    origin = seeds[:1]
-    rows = jnp.where(is_member[:, None], rows - origin, 0)
-    block_size = rows_per_block(4 * (2 * width + 3 * max_clusters), num_rows)
-    found = lloyd(rows, is_member, seeds - origin, has_center, is_in_use, num_iterations, block_size)
-    return found._replace(centers=jnp.where((found.counts > 0)[:, None], found.centers + origin, 0))
+    middle = mean_embedding(embeddings, is_member)
+    points = embedding_points(embeddings, middle)
+    block_size = rows_per_block(4 * (3 * width + 4 * max(max_clusters, PICKS_PER_PASS)), num_rows)
+    geometry = embedding_geometry(middle)
+    seeds = draw_seeds(key, geometry, points, sample_ids, is_member, num_in_use, max_clusters, block_size)
+    start = take(embeddings, seeds)
+    return lloyd(points, middle, is_member, start, seeds < num_rows, is_in_use, num_iterations, block_size)
 
 
 def nearest_to_centers(

@@ -3,11 +3,20 @@
 import jax
 import jax.numpy as jnp
 
+from jaxal.kernels.blocks import map_row_blocks
+from jaxal.kernels.cached_blocks import rows_per_cached_block
 from jaxal.kernels.distances import squared_distances
 from jaxal.kernels.masking import lowest
 from jaxal.typing import Array, Bool, Float, Int32
 
-__all__ = ["majority_classes", "minority_class", "minority_turns", "push_pull_by_turns", "push_pull_scores"]
+__all__ = [
+    "majority_classes",
+    "minority_class",
+    "minority_turns",
+    "push_pull_by_turns",
+    "push_pull_scores",
+    "push_pull_table",
+]
 
 
 def minority_class(counts: Int32[Array, " C"]) -> Int32[Array, ""]:
@@ -39,12 +48,25 @@ def minority_turns(counts: Int32[Array, " C"]) -> tuple[Int32[Array, " C"], Int3
 
 
 def push_pull_scores(
+    embeddings: Float[Array, "N D"], centroids: Float[Array, "C D"], counts: Int32[Array, " C"]
+) -> tuple[Float[Array, " N"], Float[Array, " N"]]:
+    """Score closeness to the minority against closeness to the nearest majority by `push_pull_table`: one minority.
+
+    Returns:
+        (score, distance to the minority centroid).
+    """
+    table = push_pull_table(embeddings, centroids, counts, minority_class(counts)[None], jnp.ones(1, bool))
+    return table[0][:, 0], table[1][:, 0]
+
+
+def push_pull_table(
     embeddings: Float[Array, "N D"],
     centroids: Float[Array, "C D"],
     counts: Int32[Array, " C"],
-    minority: Int32[Array, ""] | None = None,
-) -> tuple[Float[Array, " N"], Float[Array, " N"]]:
-    """Score closeness to the minority against closeness to the nearest majority: smallest first.
+    minorities: Int32[Array, " K"],
+    is_wanted: Bool[Array, " K"],
+) -> tuple[Float[Array, "N K"], Float[Array, "N K"]]:
+    """Score closeness to each of K minorities against closeness to the nearest majority: smallest first.
 
     score_i = ‖z_i - μ_minor‖₂ - min_{c majority} ‖z_i - μ_c‖₂   (Eq. 5, true L2, not squared)
 
@@ -55,27 +77,47 @@ def push_pull_scores(
         centroids: μ, one row a class.
         counts: n, the labels per class. Each class is expected to have one: a caller whose pool has a class without
             labels searches for it instead (k-center), since no centroid tells where it lies.
-        minority: the class to pull towards, none of the majority; `minority_class(counts)` where it is not given.
+        minorities: the classes to pull towards, each for itself, none of the majority.
+        is_wanted: which of them to score; the others get 0.
 
     Returns:
-        (score, distance to the minority centroid); the second breaks ties among far samples on one ray, whose scores
-        the triangle inequality makes equal.
+        (score, distance to the minority centroid), a column for each of the minorities; the second breaks ties among
+        far samples on one ray, whose scores the triangle inequality makes equal.
 
-    Cost: O(NCD), C passes over the embeddings.
+    Cost: O(NCD) for the distances and O(NJD) for each minority wanted, J majority classes, in one pass over the
+    embeddings by blocks that stay in the cache.
     """
-    pole = centroids[minority_class(counts) if minority is None else minority]
-    to_minority = jnp.sqrt(squared_distances(embeddings, pole))
+    num_rows, width = embeddings.shape
+    is_majority = majority_classes(counts)
 
-    def against(majority: Array) -> Array:
-        # a - b = (a² - b²) / (a + b), and a² - b² is a plain dot product: far from both centroids the difference of the
-        # distances themselves would be rounding alone.
-        dot = jnp.sum((2 * embeddings - (pole + majority)[None]) * (majority - pole)[None], axis=1)
-        total = to_minority + jnp.sqrt(squared_distances(embeddings, majority))
-        return jnp.where(total > 0, dot / jnp.where(total > 0, total, 1), 0)
+    def score_block(z: Array) -> tuple[Array, Array]:
+        distances = jnp.sqrt(jax.lax.map(lambda center: squared_distances(z, center), centroids))
 
-    differences = jax.lax.map(against, centroids)
-    score = jnp.max(jnp.where(majority_classes(counts)[:, None], differences, -jnp.inf), axis=0)
-    return score, to_minority
+        def toward(minority: Array) -> tuple[Array, Array]:
+            pole, to_minority = centroids[minority], distances[minority]
+
+            def against(majority: Array, to_majority: Array) -> Array:
+                # a - b = (a² - b²) / (a + b), and a² - b² is a plain dot product: far from both centroids the
+                # difference of the distances themselves would be rounding alone.
+                dot = jnp.sum((2 * z - (pole + majority)[None]) * (majority - pole)[None], axis=1)
+                total = to_minority + to_majority
+                return jnp.where(total > 0, dot / jnp.where(total > 0, total, 1), 0)
+
+            def raise_score(score: Array, each: tuple[Array, Array, Array]) -> tuple[Array, None]:
+                is_rival, *rival = each
+                return jax.lax.cond(is_rival, lambda: jnp.maximum(score, against(*rival)), lambda: score), None
+
+            lowest_score = jnp.full_like(to_minority, -jnp.inf)
+            score, _ = jax.lax.scan(raise_score, lowest_score, (is_majority, centroids, distances))
+            return score, to_minority
+
+        def toward_wanted(each: tuple[Array, Array]) -> tuple[Array, Array]:
+            nothing = jnp.zeros_like(distances[0])
+            return jax.lax.cond(each[0], toward, lambda _: (nothing, nothing), each[1])
+
+        return jax.tree.map(jnp.transpose, jax.lax.map(toward_wanted, (is_wanted, minorities)))
+
+    return map_row_blocks(score_block, (embeddings,), rows_per_cached_block(2 * 4 * width, num_rows))
 
 
 def push_pull_by_turns(
@@ -103,37 +145,39 @@ def push_pull_by_turns(
         (indices, is_valid, score): score is Eq. 5's for the class whose turn it was; NaN on padding, whose indices
         hold N.
 
-    Cost: O(K·NCD + K·N log N + QN) arithmetic, O(NC) memory.
+    Cost: that of `push_pull_table`, and O(K·N log N + Q²) arithmetic; O(NC) memory.
     """
     num_rows, num_classes = embeddings.shape[0], centroids.shape[0]
-    rows = jnp.arange(num_rows, dtype=jnp.int32)
     classes, num_minority = minority_turns(counts)
-
-    def ranked(minority: Array) -> tuple[Array, Array]:
-        score, to_minority = push_pull_scores(embeddings, centroids, counts, minority)
-        order, _ = lowest((score, to_minority), is_selectable, jnp.asarray(num_rows, jnp.int32), num_rows)
-        return score, jnp.full(num_rows, num_rows, jnp.int32).at[order].set(rows, mode="drop")
-
-    def left_out(minority: Array) -> tuple[Array, Array]:
-        return jnp.zeros(num_rows, embeddings.dtype), jnp.full(num_rows, num_rows, jnp.int32)
-
     takes_turn = jnp.arange(num_classes, dtype=jnp.int32) < num_minority
-    scores, ranks = jax.lax.map(lambda each: jax.lax.cond(each[0], ranked, left_out, each[1]), (takes_turn, classes))
+    scores, distances = push_pull_table(embeddings, centroids, counts, classes, takes_turn)
+    # A class needs no more than its Q best: fewer than Q picks come before its turn. Room for one even where Q = 0.
+    length = max(min(query_size, num_rows), 1)
+
+    def listed(turn: Array) -> Array:
+        return lowest((scores[:, turn], distances[:, turn]), is_selectable, jnp.asarray(length, jnp.int32), length)[0]
+
+    def left_out(turn: Array) -> Array:
+        return jnp.full(length, num_rows, jnp.int32)
+
+    turns = jnp.arange(num_classes, dtype=jnp.int32)
+    lists = jax.lax.map(lambda each: jax.lax.cond(each[0], listed, left_out, each[1]), (takes_turn, turns))
 
     def pick(position: Array, carry: tuple[Array, Array, Array]) -> tuple[Array, Array, Array]:
         free, indices, picked_scores = carry
         turn = position % num_minority
-        chosen = jnp.argmin(jnp.where(free, ranks[turn], num_rows)).astype(jnp.int32)
+        entry = jnp.argmax(free.at[lists[turn]].get(mode="fill", fill_value=False))
+        chosen = lists[turn, entry]
         return (
             free.at[chosen].set(False),
             indices.at[position].set(chosen),
-            picked_scores.at[position].set(scores[turn, chosen]),
+            picked_scores.at[position].set(scores[chosen, turn]),
         )
 
     num_picks = jnp.minimum(jnp.minimum(num_wanted, query_size), jnp.sum(is_selectable, dtype=jnp.int32))
     start = (
         is_selectable,
-        jnp.full(max(query_size, 1), num_rows, jnp.int32),  # room for one even where Q = 0: the loop body is traced
+        jnp.full(max(query_size, 1), num_rows, jnp.int32),
         jnp.full(max(query_size, 1), jnp.nan, embeddings.dtype),
     )
     _, indices, picked_scores = jax.lax.fori_loop(0, num_picks, pick, start)

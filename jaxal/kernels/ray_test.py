@@ -11,20 +11,10 @@ import jax.numpy as jnp
 from jaxal.kernels.blocks import map_row_blocks
 from jaxal.kernels.distances import squared_distances
 from jaxal.kernels.feature_mixing import flip_fraction
+from jaxal.kernels.taylor import relative_loss_gradient
 from jaxal.typing import Array, Bool, Float, Int32
 
-__all__ = ["candidate_cap", "flipping_cap", "residual_direction"]
-
-
-def residual_direction(logits: Float[Array, "N C"], predicted: Int32[Array, " N"]) -> Float[Array, "N C"]:
-    """Compute (softmax(l) - onehot ŷ) / (1 - p_ŷ), a multiple of the loss's gradient by the logits.
-
-    It is the softmax among the other classes, minus one at ŷ: it keeps its direction however saturated the softmax is,
-    where p - onehot ŷ itself rounds to zero and its direction to 0/0.
-    """
-    is_predicted = jnp.arange(logits.shape[1], dtype=jnp.int32)[None] == predicted[:, None]
-    others = jax.nn.softmax(jnp.where(is_predicted, -jnp.inf, logits), axis=1)
-    return jnp.where(is_predicted, -1, others)
+__all__ = ["candidate_cap", "flipping_cap"]
 
 
 def flipping_cap(
@@ -47,7 +37,7 @@ def flipping_cap(
         weight: W of the head.
         anchors: μ_c.
         is_anchor: anchors that exist.
-        block_size: rows per block; changes memory only.
+        block_size: rows per block; changes memory and time only.
 
     Returns:
         The cap, from 0 (two classes tie) to beyond 1; +inf without an anchor, where no class gains along the ray, and
@@ -62,7 +52,7 @@ def flipping_cap(
     offsets = weight - weight[:, :1]
 
     def cap_block(z: Array, block_logits: Array, block_predicted: Array) -> Array:
-        gradient = jnp.matmul(residual_direction(block_logits, block_predicted), offsets.T, precision="highest")
+        gradient = relative_loss_gradient(block_logits, block_predicted, weight)
         length = jnp.linalg.norm(gradient, axis=1, keepdims=True)
         ray = gradient / jnp.where(length > 0, length, 1)
         flip = flip_fraction(block_logits, jnp.matmul(ray, offsets, precision="highest"), block_predicted)

@@ -8,8 +8,10 @@ decides: T[y, j] = min_c (l*_cy - l*_cj) is all that the anchors contribute.
 import jax
 import jax.numpy as jnp
 
+from jaxal.kernels.blocks import map_row_blocks
+from jaxal.kernels.cached_blocks import rows_per_cached_block
 from jaxal.kernels.feature_mixing import Mixing
-from jaxal.kernels.taylor import logit_residual
+from jaxal.kernels.taylor import relative_residual
 from jaxal.typing import Array, Bool, Float, Int32
 
 __all__ = ["anchor_gaps", "anchor_logits", "scalar_mixing", "smallest_flipping_alpha"]
@@ -52,7 +54,7 @@ def smallest_flipping_alpha(
 
     Cost: O(NC): all anchors and all α at once.
     """
-    lead = jnp.take_along_axis(logits, predicted[:, None], axis=1) - logits
+    lead = jnp.max(logits, axis=1, keepdims=True) - logits
     gap = gaps[predicted]
     is_rival = jnp.arange(logits.shape[1], dtype=jnp.int32)[None] != predicted[:, None]
     can_win = is_rival & (gap < 0)
@@ -74,25 +76,31 @@ def scalar_mixing(
         alphas: the scalars tried, in (0, 1], in any order.
 
     Returns:
-        norm: that scalar, +inf where none of them flips (a scalar's mean|α| is itself). loss_change: Eq. 3 at that
-        scalar α, the largest of α·(μ_c - z)·∇ℓ(z) over the anchors, -inf where none flips; the shift of the embedding
-        times the gradient is the shift of the logits times their residual.
+        norm: that scalar, +inf where none of them flips (a scalar's mean|α| is itself). relative_change: Eq. 3 at that
+        scalar α, the largest of α·(μ_c - z)·∇ℓ(z) over the anchors, over 1 - p_ŷ; -inf where none flips. The shift of
+        the embedding times the gradient is the shift of the logits times their residual.
 
-    Cost: O(KC² + KNC), no pass over the embeddings.
+    Cost: O(KC² + KNC), by blocks of rows; no pass over the embeddings.
     """
-    predicted = jnp.argmax(logits, axis=1).astype(jnp.int32)
-    exact = smallest_flipping_alpha(logits, predicted, anchor_gaps(logits_at_anchors, is_anchor))
+    num_rows, num_classes = logits.shape
+    num_anchors = logits_at_anchors.shape[0]
     ascending = jnp.sort(alphas)
-    step = jnp.searchsorted(ascending, exact)
-    alpha = ascending.at[step].get(mode="fill", fill_value=jnp.inf)
-    residual = logit_residual(logits, predicted)
+    gaps = anchor_gaps(logits_at_anchors, is_anchor)
 
-    def raise_change(largest: Array, anchor: tuple[Array, Array]) -> tuple[Array, None]:
-        row, exists = anchor
-        shift = row[None] - logits
-        gain = shift - jnp.take_along_axis(shift, predicted[:, None], axis=1)  # the residual sums to 0
-        return jnp.maximum(largest, jnp.where(exists, jnp.sum(gain * residual, axis=1), -jnp.inf)), None
+    def mix_block(block: Array) -> Mixing:
+        predicted = jnp.argmax(block, axis=1).astype(jnp.int32)
+        exact = smallest_flipping_alpha(block, predicted, gaps)
+        alpha = ascending.at[jnp.searchsorted(ascending, exact)].get(mode="fill", fill_value=jnp.inf)
+        direction = relative_residual(block, predicted).direction
 
-    change, _ = jax.lax.scan(raise_change, jnp.full_like(exact, -jnp.inf), (logits_at_anchors, is_anchor))
-    is_flipped = jnp.isfinite(alpha)
-    return Mixing(norm=alpha, loss_change=jnp.where(is_flipped, jnp.where(is_flipped, alpha, 0) * change, -jnp.inf))
+        def raise_change(largest: Array, anchor: tuple[Array, Array]) -> tuple[Array, None]:
+            row, exists = anchor
+            shift = row[None] - block
+            gain = shift - jnp.take_along_axis(shift, predicted[:, None], axis=1)  # the direction sums to 0
+            return jnp.maximum(largest, jnp.where(exists, jnp.sum(gain * direction, axis=1), -jnp.inf)), None
+
+        change, _ = jax.lax.scan(raise_change, jnp.full_like(exact, -jnp.inf), (logits_at_anchors, is_anchor))
+        is_flipped = jnp.isfinite(alpha)
+        return Mixing(alpha, jnp.where(is_flipped, jnp.where(is_flipped, alpha, 0) * change, -jnp.inf))
+
+    return map_row_blocks(mix_block, (logits,), rows_per_cached_block(4 * (6 * num_classes + num_anchors), num_rows))

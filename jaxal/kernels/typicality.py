@@ -3,14 +3,12 @@
 import jax
 import jax.numpy as jnp
 
-from jaxal.kernels.distances import squared_distances
+from jaxal.kernels.distances import squared_distances_by_blocks
 from jaxal.kernels.k_means import argmin_with_ties
+from jaxal.kernels.nearest_members import nearest_members, rows_per_tile, sort_clusters
 from jaxal.typing import Array, Bool, Float, Int32
 
 __all__ = ["cluster_turns", "mean_neighbor_distances", "most_typical"]
-
-# Rows that are compared with as many others at a time. The pairs of a tile are all that is ever held of N×N.
-TILE = 128
 
 
 def cluster_turns(
@@ -72,45 +70,28 @@ def mean_neighbor_distances(
     Returns:
         The means; 0 for a member alone in its cluster; inf where a row is not wanted.
 
-    Cost: O(D Σ n²) over the clusters with a wanted row (wanted rows of a cluster times its members), by tiles of
-    pairs of rows sorted by cluster: no N×N.
+    Cost: O(D Σ n²) over the clusters with a wanted row (wanted rows of a cluster times its members) in matrix products
+    of tiles of rows sorted by cluster, no N×N; O(D num_neighbors) direct differences a row (see `nearest_members`).
     """
     num_rows = assignment.shape[0]
     num_neighbors = min(num_neighbors, max(num_rows - 1, 1))
-    rows = jnp.arange(num_rows, dtype=jnp.int32)
-    _, by_cluster = jax.lax.sort((assignment, rows), num_keys=2)
-    _, _, wanted = jax.lax.sort((~is_wanted, assignment, rows), num_keys=3)
+    clusters = sort_clusters(embeddings, assignment, num_clusters)
     num_wanted = jnp.sum(is_wanted, dtype=jnp.int32)
-    ends = jnp.cumsum(jnp.zeros(num_clusters + 1, jnp.int32).at[assignment].add(1))
-
-    def tile_of(order: Array, start: Array, stop: Array) -> tuple[Array, Array, Array]:
-        """Rows order[start : start + TILE] up to stop: (row, cluster, embedding), with N, K and 0 as padding."""
-        positions = start + jnp.arange(TILE, dtype=jnp.int32)
-        row = jnp.where(positions < stop, order.at[positions].get(mode="clip"), num_rows)
-        cluster = assignment.at[row].get(mode="fill", fill_value=num_clusters)
-        return row, cluster, embeddings.at[row].get(mode="fill", fill_value=0)
+    (places,) = jnp.nonzero(is_wanted[clusters.by_cluster], size=num_rows, fill_value=num_rows)
+    wanted = clusters.by_cluster.at[places].get(mode="fill", fill_value=num_rows)
+    tile_rows = rows_per_tile(num_rows, num_clusters, embeddings.shape[1])
+    tile_positions = jnp.arange(tile_rows, dtype=jnp.int32)
 
     def measure(tile: Array, means: Array) -> Array:
-        row, cluster, z = tile_of(wanted, tile * TILE, num_wanted)
-        lowest, highest = cluster[0], jnp.max(jnp.where(row < num_rows, cluster, 0))
-        start, stop = jnp.where(lowest > 0, ends[lowest - 1], 0), ends[highest]
-
-        def compare(step: Array, nearest: Array) -> Array:
-            other_row, other_cluster, other = tile_of(by_cluster, start + step * TILE, stop)
-            is_pair = (cluster[:, None] == other_cluster[None]) & (row[:, None] != other_row[None])
-            squared = jnp.sum(jnp.square(z[:, None] - other[None]), axis=2)  # fused: the differences are never held
-            both = jnp.concatenate([nearest, jnp.where(is_pair, squared, jnp.inf)], axis=1)
-            return -jax.lax.top_k(-both, num_neighbors)[0]
-
-        none_yet = jnp.full((TILE, num_neighbors), jnp.inf, embeddings.dtype)
-        nearest = jax.lax.fori_loop(0, (stop - start + TILE - 1) // TILE, compare, none_yet)
+        rows = wanted.at[tile * tile_rows + tile_positions].get(mode="fill", fill_value=num_rows)
+        nearest = nearest_members(clusters, rows, num_neighbors)
         is_found = jnp.isfinite(nearest)
         num_found = jnp.maximum(jnp.sum(is_found, axis=1), 1).astype(embeddings.dtype)
         mean = jnp.sum(jnp.where(is_found, jnp.sqrt(nearest), 0), axis=1) / num_found
-        return means.at[row].set(mean, mode="drop")
+        return means.at[rows].set(mean, mode="drop")
 
     nowhere = jnp.full(num_rows, jnp.inf, embeddings.dtype)
-    return jax.lax.fori_loop(0, (num_wanted + TILE - 1) // TILE, measure, nowhere)
+    return jax.lax.fori_loop(0, (num_wanted + tile_rows - 1) // tile_rows, measure, nowhere)
 
 
 def most_typical(
@@ -142,7 +123,7 @@ def most_typical(
     Cost: O(QN + ND).
     """
     num_rows, query_size = assignment.shape[0], turns.shape[0]
-    to_middle = squared_distances(embeddings, middle)
+    to_middle = squared_distances_by_blocks(embeddings, middle)
 
     def pick(free: Array, cluster: Array) -> tuple[Array, tuple[Array, Array]]:
         is_turn = cluster < num_clusters

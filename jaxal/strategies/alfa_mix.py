@@ -6,14 +6,14 @@ import jax
 import jax.numpy as jnp
 
 from jaxal.config.strategies import ALFAMixConfig
-from jaxal.kernels.blocks import rows_per_block
+from jaxal.kernels.cached_blocks import rows_per_cached_block
 from jaxal.kernels.k_means import k_means, nearest_to_centers
 from jaxal.kernels.masking import lowest, pick_mask, picked_values
 from jaxal.kernels.ray_test import candidate_cap, flipping_cap
 from jaxal.kernels.scalar_mixing import anchor_gaps, anchor_logits, smallest_flipping_alpha
+from jaxal.kernels.unit_rows import unit_rows
 from jaxal.pool import Query, is_selectable
 from jaxal.strategies.anchors import class_anchors
-from jaxal.strategies.mpps import unit_rows
 from jaxal.strategies.random import row_bits
 from jaxal.strategies.strategy import AcquisitionInfo, AcquisitionInputs, Strategy, needed, num_to_pick, stateless
 from jaxal.typing import Array, Bool, Float, Int32, PRNGKey
@@ -36,7 +36,7 @@ def smallest_flip(config: ALFAMixConfig, inputs: AcquisitionInputs, num_classes:
     if config.alpha == "fixed":
         gaps = anchor_gaps(anchor_logits(anchors, *head), is_anchor)
         return smallest_flipping_alpha(logits, jnp.argmax(logits, axis=1).astype(jnp.int32), gaps)
-    block_size = rows_per_block(LIVE_ROW_ARRAYS * 4 * (width + num_classes), num_rows)
+    block_size = rows_per_cached_block(LIVE_ROW_ARRAYS * 4 * (width + num_classes), num_rows)
     return flipping_cap(inputs.embeddings, logits, head.weight, anchors, is_anchor, block_size=block_size)
 
 

@@ -6,11 +6,12 @@ import jax
 import jax.numpy as jnp
 
 from jaxal.config.strategies import AutoFMConfig
-from jaxal.kernels.blocks import rows_per_block
+from jaxal.kernels.cached_blocks import rows_per_cached_block
 from jaxal.kernels.closed_form_mixing import closed_form_mixing
 from jaxal.kernels.feature_mixing import Mixing, mix_features
 from jaxal.kernels.masking import lowest, picked_values
 from jaxal.kernels.scalar_mixing import anchor_logits, scalar_mixing
+from jaxal.kernels.taylor import log_error
 from jaxal.kernels.uncertainty import margin, margin_log_odds
 from jaxal.pool import Query, is_selectable
 from jaxal.strategies.anchors import class_anchors
@@ -35,7 +36,7 @@ def mixing_of(config: AutoFMConfig, key: PRNGKey, inputs: AcquisitionInputs, num
     if config.alpha == "fixed":
         alphas = jnp.asarray(config.fixed_alphas, logits.dtype)
         return scalar_mixing(logits, anchor_logits(anchors, *head), is_anchor, alphas)
-    block_size = rows_per_block(LIVE_ROW_ARRAYS * 4 * (width + num_classes), num_rows)
+    block_size = rows_per_cached_block(LIVE_ROW_ARRAYS * 4 * (width + num_classes), num_rows)
     if config.alpha == "closed_form":
         return closed_form_mixing(inputs.embeddings, logits, head.weight, anchors, is_anchor, block_size=block_size)
     return mix_features(
@@ -54,11 +55,19 @@ def mixing_of(config: AutoFMConfig, key: PRNGKey, inputs: AcquisitionInputs, num
     )
 
 
-def ascending_score(config: AutoFMConfig, mixing: Mixing) -> Float[Array, " N"]:
-    """Return what candidates are ordered by before their margins, the smallest first."""
+def ascending_keys(
+    config: AutoFMConfig, mixing: Mixing, log_errors: Float[Array, " N"]
+) -> tuple[Float[Array, " N"], ...]:
+    """Return what candidates are ordered by before their margins, the smallest first.
+
+    A loss change is ordered by its sign and the logarithm of its size: many of saturated predictions are no float32.
+    """
     if config.rank == "loss_change":
-        return -mixing.loss_change
-    return jnp.zeros_like(mixing.norm) if config.alpha == "fixed" else mixing.norm
+        sign = jnp.sign(mixing.relative_change)
+        size = jnp.abs(mixing.relative_change)
+        log_size = jnp.where(size > 0, log_errors + jnp.log(jnp.where(size > 0, size, 1)), 0)
+        return -sign, -sign * log_size
+    return () if config.alpha == "fixed" else (mixing.norm,)
 
 
 @functools.cache
@@ -74,7 +83,8 @@ def auto_fm(config: AutoFMConfig, *, num_classes: int) -> Strategy:
     candidates_per_pick to diversify; elsewhere they are ignored.
 
     rank = "loss_change" orders the candidates by Eq. 3's Taylor change instead, largest first: the largest over the
-    anchors at that anchor's α, which is the last iterate, the shortest flipping α, or the smallest flipping scalar.
+    anchors at that anchor's α, which is the last iterate, the shortest flipping α, or the smallest flipping scalar. The
+    order is that of its logarithm, so it holds where a saturated prediction's change, the score, is 0 in float32.
 
     The score of a candidate is its mixing norm or its loss change, by rank; that of a filled place is its margin
     p₁ - p₂, and such places are counted in num_fallback. Ties go by margin, then to the lowest row. Without any label
@@ -92,9 +102,10 @@ def auto_fm(config: AutoFMConfig, *, num_classes: int) -> Strategy:
         logits = needed(inputs.logits, "logits")
         mixing = mixing_of(config, key, inputs, num_classes)
         is_candidate = jnp.isfinite(mixing.norm)
-        score = mixing.norm if config.rank == "mixing_norm" else mixing.loss_change
-        ascending = jnp.where(is_candidate, ascending_score(config, mixing), 0)
-        keys: tuple[Array, ...] = (~is_candidate, ascending, margin_log_odds(logits))
+        log_errors = log_error(logits, jnp.argmax(logits, axis=1).astype(jnp.int32))
+        score = mixing.norm if config.rank == "mixing_norm" else mixing.relative_change * jnp.exp(log_errors)
+        ascending = (jnp.where(is_candidate, each, 0) for each in ascending_keys(config, mixing, log_errors))
+        keys: tuple[Array, ...] = (~is_candidate, *ascending, margin_log_odds(logits))
         selectable = is_selectable(inputs.pool)
         num_wanted = num_to_pick(inputs, query_size)
         if config.diversify != "none":

@@ -5,7 +5,7 @@ import functools
 import jax.numpy as jnp
 
 from jaxal.config.strategies import BADGEConfig
-from jaxal.kernels.gradient_embeddings import BLIND, gradient_factors, sample_gradients
+from jaxal.kernels.gradient_embeddings import BLIND, sample_gradients, scaled_residual
 from jaxal.pool import Query, is_selectable
 from jaxal.strategies.strategy import AcquisitionInfo, AcquisitionInputs, Strategy, needed, num_to_pick, stateless
 from jaxal.typing import PRNGKey
@@ -36,9 +36,9 @@ def badge(config: BADGEConfig, *, num_classes: int) -> Strategy:
         key: PRNGKey, state: tuple[()], inputs: AcquisitionInputs, query_size: int
     ) -> tuple[Query, tuple[()], AcquisitionInfo]:
         selectable = is_selectable(inputs.pool)
-        residual, vectors, scale = gradient_factors(needed(inputs.logits, "logits"), inputs.embeddings, selectable)
+        residual, scale = scaled_residual(needed(inputs.logits, "logits"), selectable)
         indices, distances, how = sample_gradients(
-            key, residual, vectors, inputs.sample_ids, selectable, num_to_pick(inputs, query_size), query_size
+            key, residual, inputs.embeddings, inputs.sample_ids, selectable, num_to_pick(inputs, query_size), query_size
         )
         info = AcquisitionInfo(
             score=distances * scale,

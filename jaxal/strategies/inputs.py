@@ -7,11 +7,12 @@ import numpy as np
 from jaxal.errors import InputError
 from jaxal.pool import EXCLUDED
 from jaxal.strategies.strategy import AcquisitionInputs, Strategy
-from jaxal.typing import Array, LinearHead
+from jaxal.typing import Array, Float, LinearHead
 
 __all__ = ["check_inputs", "check_shapes", "refuse_rows"]
 
 NOT_FINITE = "hold NaN or infinity (or numbers beyond float32)"
+TOO_LONG = "are so long (9e18 or more) that squared distances leave float32; scale them down"
 
 
 def check_inputs(strategy: Strategy, inputs: AcquisitionInputs, num_classes: int) -> None:
@@ -21,7 +22,8 @@ def check_inputs(strategy: Strategy, inputs: AcquisitionInputs, num_classes: int
 
     Raises:
         InputError: something that the strategy needs is missing; shapes do not agree; labels lie outside
-            -2 … C-1; embeddings or any logits hold NaN or infinity, with the number of such rows and the first of them.
+            -2 … C-1; embeddings or any logits hold NaN or infinity, or embeddings are so long that distances between
+            them would, with the number of such rows and the first of them.
 
     Cost: one pass over what is given, and one transfer of a few numbers to the host.
     """
@@ -41,6 +43,13 @@ def check_inputs(strategy: Strategy, inputs: AcquisitionInputs, num_classes: int
         if values is not None:
             axes = tuple(axis for axis in range(values.ndim) if axis != values.ndim - 2)  # all but that of the rows
             refuse_rows(name, is_used & ~jnp.all(jnp.isfinite(values), axis=axes), NOT_FINITE)
+    refuse_rows("embeddings", is_used & ~jnp.isfinite(_largest_squares(inputs.embeddings)), TOO_LONG)
+
+
+@jax.jit
+def _largest_squares(embeddings: Float[Array, "N D"]) -> Float[Array, " N"]:
+    """Square the largest distance there can be between rows of each row's length, (2‖z‖)²."""
+    return jnp.sum(jnp.square(2 * embeddings), axis=1)
 
 
 def check_shapes(inputs: AcquisitionInputs, num_classes: int) -> None:

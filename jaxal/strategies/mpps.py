@@ -9,20 +9,15 @@ from jaxal.config.strategies import MPPSConfig
 from jaxal.kernels.centroids import class_centroids
 from jaxal.kernels.masking import lowest, picked_values
 from jaxal.kernels.push_pull import push_pull_by_turns, push_pull_scores
+from jaxal.kernels.unit_rows import unit_rows
 from jaxal.pool import Query, is_selectable
 from jaxal.strategies.core_set import cover
 from jaxal.strategies.strategy import AcquisitionInfo, AcquisitionInputs, Strategy, num_to_pick, stateless
-from jaxal.typing import Array, Float, PRNGKey
+from jaxal.typing import Array, PRNGKey
 
-__all__ = ["mpps", "unit_rows"]
+__all__ = ["mpps"]
 
 REASONS = ("push_pull", "k_center")
-
-
-def unit_rows(embeddings: Float[Array, "N D"]) -> Float[Array, "N D"]:
-    """Scale each row to length 1; a zero row stays zero."""
-    norms = jnp.linalg.norm(embeddings, axis=1, keepdims=True)
-    return embeddings / jnp.where(norms > 0, norms, 1)
 
 
 @functools.cache

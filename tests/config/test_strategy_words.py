@@ -5,6 +5,7 @@ import copy
 import re
 
 import msgspec
+import numpy as np
 import pytest
 from config_documents import SAME_EXAMPLES, document_with, values
 from hypothesis import given, settings
@@ -45,6 +46,13 @@ def test_tables_may_hold_names_tables_and_configs():
     assert isinstance(hash(parse_strategy(SPLIT)), int)
 
 
+def test_texts_and_numbers_of_numpy_are_plain_ones():
+    assert parse_strategy(np.array(["margin", "entropy"])[1]) == configs.EntropyConfig()
+    table = {"kind": np.str_("auto_fm"), "num_steps": np.int64(3), "step_size": np.float64(0.25)}
+    assert parse_strategy(table) == configs.AutoFMConfig(num_steps=3, step_size=0.25)
+    assert parse_strategy({"kind": "entropy", "inverted": np.True_}) == configs.EntropyConfig(inverted=True)
+
+
 def test_a_config_is_checked_like_a_table():
     for config in (configs.CBDALConfig(auto_fm_share=0.7), parse_strategy(SPLIT), parse_strategy("balanced(badge)")):
         assert parse_strategy(config) == config
@@ -54,6 +62,7 @@ def test_a_config_is_checked_like_a_table():
 
 REFUSALS = {
     "a typing error": ("entropi", "unknown kind 'entropi' (did you mean entropy?); known are alfa_mix, "),
+    "in capitals, as in its paper": ("BADGE", "unknown kind 'BADGE' (did you mean badge?); known are alfa_mix, "),
     "nothing like it": ("zzz", "unknown kind 'zzz'; known are alfa_mix, "),
     "no name": ("", "unknown kind ''; known are "),
     "two levels": (
@@ -76,7 +85,7 @@ REFUSALS = {
     "no kind": ({}, "kind is missing; known are "),
     "something foreign inside": (
         {"kind": "mpps", "normalize": object()},
-        "Encoding objects of type object is unsupported",
+        "a value of type object is no setting",
     ),
     "a number": (3, "expected a name, a table (dict) or a strategy's config, got int"),
     "another config": (configs.StageConfig(strategy=configs.RandomConfig(), share=1.0), "expected a name, a table"),

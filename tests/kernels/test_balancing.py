@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from reference import balancing as reference
 
 from jaxal.kernels.balancing import balanced_picks, is_switch_due, relative_squares, renew_squares, representation
+from jaxal.kernels.blocks import block_budget
 
 from .content import examples, kinds, largest_square, rows, seeds
 
@@ -236,3 +237,18 @@ def test_a_selectable_row_at_infinity_comes_before_rows_that_may_not_be_asked():
     picks, _ = run(embeddings, [1, 0, 0, UNLABELED], 2, [3], 1, 6, "max")
     assert picks.indices[0] == 3
     assert picks.ratio[0] == np.inf
+
+
+def test_blocks_of_a_few_rows_are_measured_as_the_whole():
+    rng = np.random.default_rng(9)
+    embeddings, labels = rows(rng, "offset", 41, 6), some_labels(rng, 41, 4)
+    expected, counts = expected_squares(embeddings, labels, 4)
+    old = jnp.full((4, 41), -7, jnp.float32)
+    is_changed = np.array([True, False, True, True])
+    for num_bytes in (1, 2 * 4 * 6 * 8):  # a row, or eight, at a time
+        with block_budget(num_bytes):
+            by_blocks = jax.jit(lambda *arrays: renew_squares(*arrays))
+            squares = np.asarray(by_blocks(old, jnp.asarray(embeddings), int32(labels), is_changed))
+        is_known = is_changed & (counts > 0)
+        np.testing.assert_allclose(squares[is_known], expected[is_known], rtol=RTOL, atol=1e-6)
+        np.testing.assert_array_equal(squares[~is_changed], -7)

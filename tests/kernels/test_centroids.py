@@ -5,6 +5,7 @@ import pytest
 from hypothesis import given
 from reference import centroids as reference
 
+from jaxal.kernels.blocks import block_budget
 from jaxal.kernels.centroids import class_centroids
 
 from .content import examples, kinds, rows, seeds
@@ -37,3 +38,25 @@ def test_rows_without_a_label_do_not_matter():
     after, _ = class_centroids_jit(jnp.asarray(changed), labels, num_classes=2)
     np.testing.assert_array_equal(before, after)
     np.testing.assert_array_equal(before, [[0.0, 1.0], [6.0, 7.0]])
+
+
+@pytest.mark.parametrize("kind", ["offset", "clustered"])
+def test_blocks_of_a_few_labeled_rows_add_up(kind):
+    rng = np.random.default_rng(5)
+    embeddings, labels = rows(rng, kind, 50, 6), rng.integers(-2, 3, 50).astype(np.int32)
+    embeddings[labels < 0] = np.nan  # never read
+    expected, expected_counts = reference.class_centroids(embeddings, labels, 3)
+    for num_bytes in (1, 4 * 4 * 6 * 4):  # a row, or four, at a time
+        with block_budget(num_bytes):
+            by_blocks = jax.jit(lambda *arrays: class_centroids(*arrays, num_classes=3))
+            centroids, counts = by_blocks(jnp.asarray(embeddings), jnp.asarray(labels))
+        np.testing.assert_array_equal(counts, expected_counts)
+        np.testing.assert_allclose(centroids, expected, rtol=1e-6, atol=1e-6)
+
+
+def test_equal_samples_have_their_own_value_as_mean():
+    rng = np.random.default_rng(6)
+    embeddings = rng.normal(size=(3, 6)).astype(np.float32)[np.arange(51) % 3]
+    labels = jnp.asarray(np.arange(51, dtype=np.int32) % 3)
+    centroids, _ = class_centroids_jit(jnp.asarray(embeddings), labels, num_classes=3)
+    np.testing.assert_array_equal(centroids, embeddings[:3])

@@ -1,4 +1,5 @@
 import warnings
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -7,12 +8,14 @@ import pytest
 from hypothesis import given
 from reference import feature_mixing as reference
 from reference.centroids import class_centroids
+from reference.taylor import log_error
 from scipy.stats import spearmanr
 from sklearn.datasets import load_digits
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.neural_network import MLPClassifier
 
 from jaxal.kernels.feature_mixing import mix_features
+from jaxal.kernels.mixing_start import initial_alpha
 
 from .content import examples, kinds, rows, seeds
 
@@ -34,30 +37,35 @@ def problem(rng, kind, num_rows, dim, num_classes, dtype=np.float64):
     return embeddings, sample_ids, logits, weight, anchors, rng.random(num_classes) < 0.7
 
 
+class Found(NamedTuple):
+    """The kernel's answer as NumPy arrays, which stay float64 outside `enable_x64`; the change itself in float64."""
+
+    norm: np.ndarray
+    loss_change: np.ndarray
+    relative_change: np.ndarray
+
+
 def mix(key, arrays, **settings):
-    """The kernel's answer as NumPy arrays, which stay float64 outside `enable_x64`."""
     mixing = mix_features_jit(key, *(jnp.asarray(array) for array in arrays), **(SETTINGS | settings))
-    return type(mixing)(*(np.asarray(array) for array in mixing))
+    norm, relative_change = (np.asarray(array) for array in mixing)
+    predicted = np.argmax(arrays[2], axis=1)
+    change = relative_change * np.exp(log_error(arrays[2], predicted)) if arrays[-1].any() else relative_change
+    return Found(norm, change, relative_change)
 
 
-def starting_alpha(key, sample_ids, num_classes, dim, alpha_init):
-    """[N C D]: clip(N(0.5, 0.5), 0, 1) under fold_in(fold_in(key, sample id), anchor), or a half everywhere."""
-    if alpha_init == "half":
-        return np.full((len(sample_ids), num_classes, dim), 0.5)
-    ids, classes = jnp.asarray(sample_ids), jnp.arange(num_classes, dtype=jnp.int32)
-
-    def draw(sample_id, c):
-        noise_key = jax.random.fold_in(jax.random.fold_in(key, sample_id), c)
-        return jnp.clip(0.5 + 0.5 * jax.random.normal(noise_key, (dim,)), 0.0, 1.0)
-
-    return np.asarray(jax.vmap(jax.vmap(draw, (None, 0)), (0, None))(ids, classes))
+def starting_alpha(key, arrays, alpha_init):
+    """[N C D], what the kernel begins with; tests/kernels/test_mixing_start.py says what it is."""
+    embeddings, sample_ids, anchors = jnp.asarray(arrays[0]), jnp.asarray(arrays[1]), arrays[4]
+    classes = range(len(anchors))
+    each = [initial_alpha(key, sample_ids, jnp.asarray(c, jnp.int32), embeddings, alpha_init) for c in classes]
+    return np.stack([np.asarray(alpha) for alpha in each], axis=1)
 
 
-def reference_of(key, arrays, alpha_init, num_steps, penalty_weight=1.0):
-    embeddings, sample_ids, logits, weight, anchors, is_anchor = arrays
-    start = starting_alpha(key, sample_ids, len(anchors), embeddings.shape[1], alpha_init)
+def reference_of(key, arrays, alpha_init, num_steps, penalty_weight=1.0, step_size=0.1):
+    embeddings, _, logits, weight, anchors, is_anchor = arrays
+    start = starting_alpha(key, arrays, alpha_init)
     return reference.mix_features(
-        embeddings, logits, weight, anchors, is_anchor, start, num_steps, SETTINGS["step_size"], penalty_weight
+        embeddings, logits, weight, anchors, is_anchor, start, num_steps, step_size, penalty_weight
     )
 
 
@@ -208,6 +216,57 @@ def test_saturated_logits_give_no_nan():
     clear = expected.clearance > 3e-6
     assert clear.sum() > 5
     np.testing.assert_allclose(mixing.norm[clear], expected.norm[clear], rtol=1e-5)
+
+
+@pytest.mark.parametrize("penalty_weight", [0.0, 1e-3, 1.0])
+def test_the_step_goes_the_right_way_where_the_softmax_underflows(penalty_weight):
+    """At logit gaps of hundreds 1 - p is 0 in float32, and with it the slope; float64 still holds it."""
+    arrays = problem(np.random.default_rng(8), "normal", 120, 8, 4, np.float32)
+    embeddings, sample_ids, _, weight, anchors, _ = arrays
+    weight = weight * np.float32(60)
+    arrays = (embeddings, sample_ids, embeddings @ weight, weight, anchors, np.ones(4, bool))
+    settings = {"num_steps": 9, "step_size": 0.25, "penalty_weight": penalty_weight}
+    mixing = mix(jax.random.key(0), arrays, alpha_init="half", block_size=16, **settings)
+    expected = reference_of(jax.random.key(0), arrays, "half", 9, penalty_weight, 0.25)
+    ascending = np.sort(arrays[2], axis=1)
+    is_saturated = ascending[:, -1] - ascending[:, -2] > 110
+    clear = expected.clearance > 1e-3  # logits of hundreds are off by 1e-4 in float32, and so is their softmax
+    assert np.sum(clear & is_saturated & np.isfinite(expected.norm)) > 20
+    np.testing.assert_allclose(mixing.norm[clear], expected.norm[clear], rtol=1e-4)
+
+
+def test_five_steps_down_from_a_half_end_at_nothing_and_five_up_at_all():
+    arrays = problem(np.random.default_rng(9), "normal", 10, 4, 3, np.float32)
+    arrays = (*arrays[:-1], np.ones(3, bool))
+    down = mix(jax.random.key(0), arrays, alpha_init="half", num_steps=5, block_size=4, penalty_weight=1e6)
+    np.testing.assert_array_equal(down.relative_change, 0)
+    # Up, the coordinates that raise the loss, to the anchor itself.
+    embeddings, sample_ids, _, weight, anchors, is_anchor = arrays
+    positive = (np.abs(embeddings), sample_ids, np.abs(embeddings) @ weight, weight, -np.abs(anchors), is_anchor)
+    up = mix(jax.random.key(0), positive, alpha_init="half", num_steps=5, block_size=4, penalty_weight=0.0)
+    more = mix(jax.random.key(0), positive, alpha_init="half", num_steps=9, block_size=4, penalty_weight=0.0)
+    expected = reference_of(jax.random.key(0), positive, "half", 5, 0.0)
+    np.testing.assert_allclose(up.loss_change, expected.loss_change, rtol=1e-5)
+    assert np.any(up.relative_change == more.relative_change), "some α are at their bounds after five steps, exactly"
+
+
+def test_a_coordinate_that_differs_from_the_anchor_by_rounding_does_not_move():
+    """Else its α would go to 0 or 1 by the sign of the rounding, and the mean of α with it."""
+    arrays = problem(np.random.default_rng(10), "normal", 10, 4, 3, np.float32)
+    embeddings, sample_ids, logits, weight, anchors, _ = arrays
+    embeddings[:, 1:3] = 0.7
+    anchors = anchors.copy()
+    anchors[:, 1:3] = 0.7
+    beside = anchors.copy()
+    beside[:, 1:3] = np.nextafter(beside[:, 1:3], np.float32([[1, 0]]))
+    assert np.all(beside[:, 1:3] != anchors[:, 1:3])
+    results = [
+        mix(jax.random.key(0), (embeddings, sample_ids, logits, weight, each, np.ones(3, bool)), **settings)
+        for each in (anchors, beside)
+        for settings in [{"alpha_init": "half", "num_steps": 5, "block_size": 4, "penalty_weight": 0.0}]
+    ]
+    assert np.isfinite(results[0].norm).any()
+    np.testing.assert_array_equal(results[1].norm, results[0].norm)
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])

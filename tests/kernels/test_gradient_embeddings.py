@@ -12,11 +12,11 @@ from jaxal.kernels.gradient_embeddings import (
     BLIND,
     DISTANT,
     LARGEST,
-    gradient_factors,
+    gradient_geometry,
     sample_gradients,
-    squared_gradient_distances,
-    squared_gradient_norms,
+    scaled_residual,
 )
+from jaxal.kernels.nearest_center import take
 
 from .content import examples, kinds, rows, seeds
 
@@ -26,23 +26,29 @@ SHAPES = [(1, 3, 2, 2), (5, 2, 9, 7), (40, 3, 4, 12)]
 
 @functools.partial(jax.jit, static_argnames="query_size")
 def pick(key, logits, embeddings, is_selectable, num_wanted, query_size):
-    residual, vectors, scale = gradient_factors(logits, embeddings, is_selectable)
+    residual, scale = scaled_residual(logits, is_selectable)
     ids = jnp.arange(logits.shape[0], dtype=jnp.int32)
-    picks = sample_gradients(key, residual, vectors, ids, is_selectable, num_wanted, query_size)
+    picks = sample_gradients(key, residual, embeddings, ids, is_selectable, num_wanted, query_size)
     return *picks, scale
 
 
 @jax.jit
 def geometry(logits, embeddings, is_member):
-    residual, vectors, scale = gradient_factors(logits, embeddings, is_member)
-    against = lambda q, z: squared_gradient_distances(residual, vectors, q, z)  # noqa: E731
-    return squared_gradient_norms(residual, vectors), jax.vmap(against)(residual, vectors), scale
+    residual, scale = scaled_residual(logits, is_member)
+    forms, points = gradient_geometry(residual, embeddings)
+    against = lambda row: forms.by_differences(points, take(points, row[None]))  # noqa: E731
+    return points[-1], jax.vmap(against)(jnp.arange(len(logits))), forms.by_products(points, points), scale
 
 
 def measure(logits, embeddings, is_member=None):
     """Squared norms [N] and squared distances [N, N] in the true unit, in float64."""
     is_member = np.ones(len(logits), bool) if is_member is None else is_member
-    norms, distances, scale = geometry(jnp.asarray(logits), jnp.asarray(embeddings), jnp.asarray(is_member))
+    norms, distances, (products, error), scale = geometry(
+        jnp.asarray(logits), jnp.asarray(embeddings), jnp.asarray(is_member)
+    )
+    # Whoever leaves a pair out by its product form relies on this.
+    gap = np.abs(np.asarray(products, np.float64) - np.asarray(distances, np.float64))
+    assert np.all((gap <= np.asarray(error) + 1e-30)[np.ix_(is_member, is_member)])
     unit = float(scale) ** 2
     return np.asarray(norms, np.float64) * unit, np.asarray(distances, np.float64) * unit
 
@@ -59,11 +65,16 @@ def test_norms_and_distances_are_those_of_the_gradients(
         np.float32(spread) * rows(rng, logit_kind, num_rows, num_classes),
     )
     is_member = rng.random(num_rows) < 0.8
+    is_member[0] = True
     garbage = np.where(is_member[:, None], logits, np.float32(np.nan)), np.where(is_member[:, None], embeddings, np.inf)
     norms, distances = measure(*garbage, is_member)
-    vectors = reference.gradients(logits, embeddings) * is_member[:, None]
+    norms, distances = norms[is_member], distances[np.ix_(is_member, is_member)]
+    embeddings, logits, num_rows = embeddings[is_member], logits[is_member], int(is_member.sum())
+    vectors = reference.gradients(logits, embeddings)
     np.testing.assert_allclose(norms, np.sum(vectors**2, axis=1), rtol=1e-5, atol=1e-30)
-    exact = np.array([reference.squared_distances(vectors, vectors[[j]]) for j in range(num_rows)])
+    exact = np.array([reference.squared_distances(vectors, vectors[[j]]) for j in range(num_rows)]).reshape(
+        num_rows, num_rows
+    )
     larger = np.maximum(norms[:, None], norms[None])
     assert np.all(np.abs(distances - exact) <= 1e-5 * exact + 1e-6 * larger + 1e-30)
     is_duplicate = np.all(vectors[:, None] == vectors[None], axis=2)
@@ -152,23 +163,6 @@ def test_each_pick_is_largest_or_has_a_distance_or_is_blind(
             assert norms[row] >= largest * (1 - 1e-5)
         assert abs(float(distance[position]) ** 2 - nearest[row]) <= 1e-5 * nearest[row] + 1e-6 * largest
         assert distance[position] > 0
-
-
-def test_picks_are_those_of_the_textbook_from_the_same_noise():
-    num_rows, dim, num_classes, query_size = SHAPES[2]
-    by_row = jax.vmap(
-        lambda key, step, row: jax.random.gumbel(jax.random.fold_in(jax.random.fold_in(key, step), row), mode="high"),
-        (None, None, 0),
-    )
-    by_step = jax.jit(jax.vmap(by_row, (None, 0, None)))
-    for seed in range(20):
-        rng = np.random.default_rng(seed)
-        embeddings, logits = rows(rng, "normal", num_rows, dim), rows(rng, "normal", num_rows, num_classes)
-        is_selectable = rng.random(num_rows) < 0.8
-        picks, _, _ = check(seed, logits, embeddings, is_selectable, query_size, query_size)
-        noise = np.asarray(by_step(jax.random.key(seed), jnp.arange(query_size), jnp.arange(num_rows)), np.float64)
-        vectors = reference.gradients(logits, embeddings)
-        assert picks.tolist() == reference.k_means_plus_plus(vectors, is_selectable, noise, query_size)
 
 
 def test_duplicates_of_picks_come_last_by_chance():

@@ -9,33 +9,28 @@ from hypothesis import strategies as st
 from reference import k_means as reference
 from scipy.stats import chisquare
 
-from jaxal.kernels.k_means import argmin_with_ties, assign_block, draw_row, k_means, lloyd, nearest_to_centers
+from jaxal.kernels.distances import embedding_geometry, embedding_points, mean_embedding
+from jaxal.kernels.k_means import argmin_with_ties, cluster_sums, draw_seeds, k_means, lloyd, nearest_to_centers
 
 from .content import examples, kinds, largest_square, rows, seeds
 
 # (N, D, K): one row; more clusters than rows; an ordinary pool; several blocks are tried apart.
 SHAPES = [(1, 3, 2), (5, 2, 9), (60, 3, 12)]
 k_means_jit = jax.jit(k_means, static_argnames=("max_clusters", "num_iterations"))
-lloyd_jit = jax.jit(lloyd, static_argnames=("num_iterations", "block_size"))
 nearest_jit = jax.jit(nearest_to_centers)
+
+
+@functools.partial(jax.jit, static_argnames=("num_iterations", "block_size"))
+def lloyd_jit(embeddings, is_member, centers, has_center, is_in_use, num_iterations, block_size):
+    middle = mean_embedding(embeddings, is_member)
+    points = embedding_points(embeddings, middle)
+    return lloyd(points, middle, is_member, centers, has_center, is_in_use, num_iterations, block_size)
 
 
 def run(embeddings, is_member, num_clusters, max_clusters, *, seed=0, ids=None):
     ids = np.arange(len(embeddings)) if ids is None else ids
     arguments = (jnp.asarray(embeddings), jnp.asarray(ids, jnp.int32), jnp.asarray(is_member))
     return jax.device_get(k_means_jit(jax.random.key(seed), *arguments, jnp.int32(num_clusters), max_clusters))
-
-
-@functools.cache
-def gumbel_noise(seed, num_rows, num_steps):
-    """The noise that the kernel's docstring promises: by key, step and id."""
-    key = jax.random.key(seed)
-    by_row = jax.vmap(
-        lambda step, row: jax.random.gumbel(jax.random.fold_in(jax.random.fold_in(key, step), row), mode="high"),
-        (None, 0),
-    )
-    by_step = jax.jit(jax.vmap(by_row, (0, None)))
-    return np.asarray(by_step(jnp.arange(num_steps), jnp.arange(num_rows)), np.float64)
 
 
 @pytest.mark.parametrize(("num_rows", "dim", "max_clusters"), SHAPES)
@@ -66,20 +61,63 @@ def test_members_are_at_their_nearest_center_and_centers_are_means(
         np.testing.assert_allclose(centers[k], mean, rtol=1e-5, atol=1e-6 * np.sqrt(scale))
     for i in np.flatnonzero(is_member):
         _, best = reference.nearest_center(embeddings[i], centers[counts > 0])
-        assert reference.squared_distance(embeddings[i], centers[assignment[i]]) <= best + 1e-5 * scale
+        own = reference.squared_distance(embeddings[i], centers[assignment[i]])
+        assert np.sqrt(own) <= np.sqrt(best) * (1 + 1e-5) + 1e-6 * np.sqrt(scale)
 
 
 @pytest.mark.parametrize("num_clusters", [1, 3, 8, 12])
 @pytest.mark.parametrize("seed", range(6))
-def test_the_clusters_are_those_of_the_textbook_from_the_same_noise(seed, num_clusters):
+def test_the_clusters_are_those_of_the_textbook_from_the_same_start(seed, num_clusters):
     num_rows, dim, max_clusters = SHAPES[2]
     rng = np.random.default_rng(seed)
     embeddings, is_member = rng.normal(size=(num_rows, dim)).astype(np.float32) + 5, rng.random(num_rows) < 0.8
-    start = reference.seed_rows(embeddings, is_member, gumbel_noise(seed, num_rows, max_clusters), num_clusters)
-    centers, assignment = reference.lloyd(embeddings, is_member, embeddings[start], 100)
-    result = run(embeddings, is_member, num_clusters, max_clusters, seed=seed)
+    start = np.zeros((max_clusters, dim), np.float32)
+    start[:num_clusters] = embeddings[rng.choice(np.flatnonzero(is_member), num_clusters, replace=False)]
+    centers, assignment = reference.lloyd(embeddings, is_member, start[:num_clusters], 100)
+    is_in_use = jnp.arange(max_clusters) < num_clusters
+    arguments = (jnp.asarray(embeddings), jnp.asarray(is_member), jnp.asarray(start), is_in_use, is_in_use)
+    result = lloyd_jit(*arguments, num_iterations=100, block_size=16)
     np.testing.assert_array_equal(np.where(result.assignment == max_clusters, -1, result.assignment), assignment)
     np.testing.assert_allclose(result.centers[:num_clusters], centers, rtol=1e-5)
+
+
+@pytest.mark.parametrize(("distance", "spread"), [(1, 1e-4), (1000, 0.05)])
+def test_members_of_tight_groups_far_apart_are_at_their_nearest_center(distance, spread):
+    # By ‖c‖² - 2z·c alone, a sixth of them would not be: what tells their centers apart is rounding there.
+    rng = np.random.default_rng(1)
+    num_rows, dim, num_clusters = 360, 6, 24
+    embeddings = (distance * rng.normal(size=(8, dim))[np.arange(num_rows) % 8]).astype(np.float32)
+    embeddings += spread * rng.normal(size=(num_rows, dim)).astype(np.float32)
+    result = run(embeddings, np.ones(num_rows, bool), num_clusters, num_clusters)
+    squares = np.sum((embeddings[:, None].astype(np.float64) - result.centers[None].astype(np.float64)) ** 2, axis=2)
+    own = squares[np.arange(num_rows), result.assignment]
+    assert np.all(np.sqrt(own) <= np.sqrt(squares.min(axis=1)) * (1 + 1e-5) + 3e-3 * spread)
+
+
+def test_the_law_of_the_seeds_is_that_of_k_means_plus_plus():
+    rng = np.random.default_rng(6)
+    embeddings = rng.normal(size=(5, 2)).astype(np.float32) + 3
+    middle, ids = jnp.asarray(embeddings.mean(axis=0)), jnp.arange(5, dtype=jnp.int32)
+    points = embedding_points(jnp.asarray(embeddings), middle)
+    draw = lambda key: draw_seeds(  # noqa: E731
+        key, embedding_geometry(middle), points, ids, jnp.ones(5, bool), jnp.int32(3), 3, 5
+    )
+    seeds = np.asarray(jax.jit(lambda keys: jax.lax.map(draw, keys))(jax.random.split(jax.random.key(3), 8000)))
+    law = {}
+    for first in range(5):
+        for second in {*range(5)} - {first}:
+            for third in {*range(5)} - {first, second}:
+                to_first, to_both = (
+                    [min(reference.squared_distance(row, embeddings[j]) for j in chosen) for row in embeddings]
+                    for chosen in ([first], [first, second])
+                )
+                law[first, second, third] = to_first[second] / sum(to_first) * to_both[third] / sum(to_both) / 5
+    drawn = dict.fromkeys(law, 0)
+    for outcome in map(tuple, seeds.tolist()):
+        drawn[outcome] += 1
+    pooled = np.array([[drawn[outcome], 8000 * law[outcome]] for outcome in law if 8000 * law[outcome] > 5]).T
+    assert pooled[1].sum() > 0.95 * 8000
+    assert chisquare(pooled[0], pooled[1] * pooled[0].sum() / pooled[1].sum()).pvalue > 1e-3
 
 
 def test_neither_order_nor_padding_nor_garbage_changes_the_clusters():
@@ -116,7 +154,7 @@ def test_empty_clusters_take_the_members_farthest_from_their_centers(num_far, bl
         rng = np.random.default_rng(seed)
         embeddings, is_member = rng.normal(size=(num_rows, dim)).astype(np.float32), rng.random(num_rows) < 0.8
         start = rng.normal(size=(num_clusters, dim)).astype(np.float32)
-        start[rng.permutation(num_clusters)[:num_far]] += 50 + np.arange(num_far, dtype=np.float32)[:, None]
+        start[1 + rng.permutation(num_clusters - 1)[:num_far]] += 50 + np.arange(num_far, dtype=np.float32)[:, None]
         centers, assignment = reference.lloyd(embeddings, is_member, start, 100)
         everywhere = jnp.ones(num_clusters, bool)
         arguments = (jnp.asarray(embeddings), jnp.asarray(is_member), jnp.asarray(start), everywhere, everywhere)
@@ -136,17 +174,27 @@ def test_a_second_step_is_not_taken_when_one_is_asked_for():
 
 
 @pytest.mark.parametrize("kind", ["normal", "integer", "duplicates"])
-def test_blocks_of_any_size_add_up(kind):
+def test_neither_blocks_nor_missing_centers_change_the_outcome(kind):
     rng = np.random.default_rng(3)
     z, centers = jnp.asarray(rows(rng, kind, 24, 3)), jnp.asarray(rows(rng, kind, 5, 3))
     is_member, has_center = jnp.asarray(rng.random(24) < 0.8), jnp.asarray([True, True, False, True, True])
-    whole = assign_block(z, is_member, centers, has_center)
-    parts = [assign_block(z[i : i + 8], is_member[i : i + 8], centers, has_center) for i in range(0, 24, 8)]
-    np.testing.assert_array_equal(np.concatenate([part[0] for part in parts]), whole[0])
-    np.testing.assert_allclose(np.concatenate([part[1] for part in parts]), whole[1], rtol=1e-6)
-    np.testing.assert_allclose(sum(part[2] for part in parts), whole[2], rtol=1e-5, atol=1e-5)
-    np.testing.assert_array_equal(sum(part[3] for part in parts), whole[3])
-    assert not np.any(np.asarray(whole[0]) == 2), "a cluster without a center gets nothing"
+    arguments = (z, is_member, centers, has_center, has_center)
+    whole = lloyd_jit(*arguments, num_iterations=1, block_size=24)
+    assert not np.any(np.asarray(whole.assignment) == 2), "a cluster without a center gets nothing"
+    for block_size in (8, 7, 1):
+        parts = lloyd_jit(*arguments, num_iterations=1, block_size=block_size)
+        np.testing.assert_array_equal(parts.assignment, whole.assignment)
+        np.testing.assert_array_equal(parts.counts, whole.counts)
+        np.testing.assert_allclose(parts.centers, whole.centers, rtol=1e-5, atol=1e-5)
+
+
+def test_sums_by_product_and_by_scatter_are_the_same():
+    rng = np.random.default_rng(4)
+    z, assignment = rows(rng, "integer", 40, 3), rng.integers(0, 7, 40).astype(np.int32)
+    expected = np.array([z[assignment == k].sum(axis=0) for k in range(6)])  # 6 counts for no cluster
+    for by_product in (False, True):
+        found = cluster_sums(jnp.asarray(z), jnp.asarray(assignment), 6, by_product=by_product)
+        np.testing.assert_array_equal(found, expected)
 
 
 @pytest.mark.parametrize(("num_rows", "dim", "max_clusters"), SHAPES)
@@ -179,29 +227,6 @@ def test_of_a_pair_the_member_nearer_the_mean_of_all_is_taken_in_any_order():
         found = nearest_jit(*(jnp.asarray(argument) for argument in arguments))
         assert order[found[1]] == 1
         assert order[found[0]] == 4
-
-
-def test_rows_are_drawn_in_proportion_to_their_weights():
-    weights = np.array([0.0, 1.0, 2.0, 3.0, 4.0, 8.0])
-    is_eligible = jnp.asarray([True, True, True, True, True, False])
-    log_weight = jnp.log(jnp.asarray(weights, jnp.float32))
-    keys = jax.random.split(jax.random.key(5), 4000)
-    draw = jax.jit(
-        jax.vmap(lambda key: draw_row(key, jnp.int32(3), jnp.arange(6, dtype=jnp.int32), log_weight, is_eligible))
-    )
-    drawn, found = draw(keys)
-    assert np.all(found)
-    counts = np.bincount(drawn, minlength=6)
-    assert counts[0] == counts[5] == 0
-    assert chisquare(counts[1:5], 4000 * weights[1:5] / 10).pvalue > 1e-3
-
-
-def test_nothing_is_drawn_where_no_row_has_weight():
-    ids = jnp.arange(3, dtype=jnp.int32)
-    weightless = draw_row(jax.random.key(0), jnp.int32(0), ids, jnp.full(3, -jnp.inf), jnp.ones(3, bool))
-    ineligible = draw_row(jax.random.key(0), jnp.int32(0), ids, jnp.zeros(3), jnp.zeros(3, bool))
-    assert not weightless[1]
-    assert not ineligible[1]
 
 
 def test_ties_go_to_the_tie_breaker_and_then_to_the_lowest_row():

@@ -6,12 +6,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 from reference import push_pull as reference
 
+from jaxal.kernels.blocks import block_budget
 from jaxal.kernels.push_pull import (
     majority_classes,
     minority_class,
     minority_turns,
     push_pull_by_turns,
     push_pull_scores,
+    push_pull_table,
 )
 
 from .content import examples, kinds, largest_square, rows, seeds
@@ -150,3 +152,35 @@ def test_rows_left_out_may_hold_anything():
         results.append(jax.device_get(by_turns_jit(*arrays, query_size=12)))
     for other in results[1:]:
         jax.tree.map(np.testing.assert_array_equal, other, results[0])
+
+
+def test_blocks_of_a_few_rows_score_as_the_whole():
+    rng = np.random.default_rng(4)
+    embeddings, centroids = jnp.asarray(rows(rng, "normal", 41, 6)), jnp.asarray(rows(rng, "normal", 5, 6))
+    counts, classes = jnp.array([9, 1, 2, 3, 9], jnp.int32), jnp.array([1, 2, 3, 0, 4], jnp.int32)
+    is_wanted = jnp.arange(5) < 3
+    whole = jax.device_get(jax.jit(push_pull_table)(embeddings, centroids, counts, classes, is_wanted))
+    for turn, minority in enumerate((1, 2, 3)):
+        expected, pull = reference.push_pull_towards(minority, embeddings, centroids, counts)
+        np.testing.assert_allclose(whole[0][:, turn], expected, rtol=1e-5, atol=1e-6)
+        np.testing.assert_allclose(whole[1][:, turn], pull, rtol=1e-5)
+    for num_bytes in (1, 2 * 4 * 6 * 8):  # a row, or eight, at a time
+        with block_budget(num_bytes):
+            blocked = jax.jit(lambda *arrays: push_pull_table(*arrays))(
+                embeddings, centroids, counts, classes, is_wanted
+            )
+        jax.tree.map(lambda one, other: np.testing.assert_allclose(one, other, rtol=1e-6, atol=1e-6), blocked, whole)
+
+
+def test_equal_rows_have_equal_scores_wherever_they_stand():
+    rng = np.random.default_rng(8)
+    distinct, places = rows(rng, "normal", 5, 67), rng.integers(0, 5, 203)
+    centroids, counts = jnp.asarray(rows(rng, "normal", 3, 67)), jnp.array([9, 1, 5], jnp.int32)
+    for num_bytes in (None, 2 * 4 * 67 * 64):
+        with block_budget(num_bytes):
+            scores, pulls = jax.jit(lambda *arrays: push_pull_scores(*arrays))(
+                jnp.asarray(distinct[places]), centroids, counts
+            )
+        for each in range(5):
+            assert len(set(np.asarray(scores)[places == each].tolist())) == 1
+            assert len(set(np.asarray(pulls)[places == each].tolist())) == 1

@@ -84,6 +84,8 @@ def mix_features(embeddings, logits, weight, anchors, is_anchor, start, num_step
             if not is_anchor[c]:
                 continue
             difference = anchors[c] - embeddings[i]
+            size = np.maximum(np.abs(anchors[c]), np.abs(embeddings[i]))
+            difference[np.abs(difference) <= 1e-12 * size] = 0.0  # a mean of equal rows is that row
             alpha = start[i, c].copy()
             for step in range(num_steps + 1):
                 t = first_flip(logits[i], predicted, weight, alpha * difference)
@@ -93,12 +95,15 @@ def mix_features(embeddings, logits, weight, anchors, is_anchor, start, num_step
                 if step == num_steps:
                     break
                 residual = softmax(logits[i] + weight.T @ (alpha * difference))
-                residual[predicted] = -(residual.sum() - residual[predicted])
+                # p_y - 1 = -(sum of the others): the difference would round to zero for a saturated sample.
+                residual[predicted] = -sum(p for j, p in enumerate(residual) if j != predicted)
                 loss_part = -difference * (weight @ residual)
                 penalty_part = penalty_weight / dim  # the right derivative at a = 0
                 total = loss_part + penalty_part
                 terms = np.abs(difference) * (np.abs(weight) @ np.abs(residual)) + abs(penalty_part)
                 clearance[i] = min(clearance[i], np.min(np.abs(total) / np.where(terms > 0, terms, 1.0)))
                 alpha = np.clip(alpha - step_size * np.sign(total), 0.0, 1.0)
+                alpha[alpha < 1e-12] = 0.0  # five steps of 0.1 down from 0.5 are there, whatever 0.1 is in binary
+                alpha[alpha > 1 - 1e-12] = 1.0
             loss_change[i] = max(loss_change[i], np.dot(alpha * difference, gradient_at_sample))
     return Mixing(norm, loss_change, clearance)

@@ -21,22 +21,6 @@ def squared_distances(vectors, chosen):
     return np.array([min(np.sum((vector - other) ** 2) for other in chosen) for vector in vectors])
 
 
-def k_means_plus_plus(vectors, is_selectable, noise, num_picks):
-    """The largest norm, then argmax of log D^2 + noise [Q N] among the rows still free. Needs positive distances."""
-    free = [i for i in range(len(vectors)) if is_selectable[i]]
-    chosen = []
-    for step in range(min(num_picks, len(free))):
-        if chosen:
-            values = dict(
-                zip(free, np.log(squared_distances(vectors[free], vectors[chosen])) + noise[step][free], strict=True)
-            )
-        else:
-            values = np.sum(vectors**2, axis=1)
-        chosen.append(max(free, key=values.__getitem__))
-        free.remove(chosen[-1])
-    return chosen
-
-
 def law(vectors, num_picks):
     """The probability of every sequence of picks, by enumeration: {(first, second, ...): probability}."""
     sequences = {(int(np.argmax(np.sum(vectors**2, axis=1))),): 1.0}

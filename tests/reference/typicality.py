@@ -3,11 +3,16 @@
 import numpy as np
 
 
-def mean_neighbor_distance(embeddings, assignment, row, num_neighbors):
-    """The mean distance of a row to its nearest other members; 0 for a row alone in its cluster."""
+def neighbor_distances(embeddings, assignment, row, num_neighbors):
+    """The distances of a row to its nearest other members, ascending, at most num_neighbors of them."""
     others = [j for j in range(len(assignment)) if assignment[j] == assignment[row] and j != row]
     difference = [np.asarray(embeddings[row], np.float64) - np.asarray(embeddings[j], np.float64) for j in others]
-    nearest = sorted(float(np.sqrt(np.sum(d**2))) for d in difference)[:num_neighbors]
+    return sorted(float(np.sqrt(np.sum(d**2))) for d in difference)[:num_neighbors]
+
+
+def mean_neighbor_distance(embeddings, assignment, row, num_neighbors):
+    """The mean distance of a row to its nearest other members; 0 for a row alone in its cluster."""
+    nearest = neighbor_distances(embeddings, assignment, row, num_neighbors)
     return float(np.mean(nearest)) if nearest else 0.0
 
 

@@ -4,10 +4,10 @@ import csv
 import io
 
 import pytest
-from report_samples import query, sample
 
 from jaxal.report.asked import AskedRound, asked_classes_csv, asked_rounds, minority_rate_rows, shown_classes
 from jaxal.report.asked_figures import class_colors
+from report.report_samples import query, sample
 
 
 def test_rounds_are_means_over_seeds_and_skips_count_apart():

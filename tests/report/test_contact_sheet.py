@@ -6,10 +6,10 @@ import io
 import numpy as np
 import pytest
 from PIL import Image
-from report_samples import images_of, query, sample
 
 from jaxal.report.contact_sheet import contact_sheets, images_per_round
 from jaxal.report.thumbnails import thumbnail
+from report.report_samples import images_of, query, sample
 
 
 def unpacked(uri):

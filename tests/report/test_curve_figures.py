@@ -3,7 +3,6 @@
 import pytest
 from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
-from report_samples import changed, sample
 
 from jaxal.evaluation.learning_curve import learning_curves
 from jaxal.report.asked_figures import minority_rate_picture
@@ -11,6 +10,7 @@ from jaxal.report.curve_figures import curve_pictures, prevalence
 from jaxal.report.curve_panel import METRICS, draw_panel
 from jaxal.report.drawing import ARM_COLORS
 from jaxal.report.seconds import seconds_picture
+from report.report_samples import changed, sample
 
 
 def captions(inputs):

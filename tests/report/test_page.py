@@ -4,10 +4,10 @@ import csv
 import html.parser
 
 import pytest
-from report_samples import changed, only, query, result_row, sample
 
 from jaxal.evaluation.learning_curve import interval
 from jaxal.report.page import write_report
+from report.report_samples import changed, only, query, result_row, sample
 
 VOID = {"meta", "img", "wbr", "br", "link", "hr", "input"}
 

@@ -1,9 +1,9 @@
 """Arms × labeled shares against hand computation."""
 
-from report_samples import changed, only, sample
 from scipy import stats
 
 from jaxal.report.round_tables import Cell, round_tables
+from report.report_samples import changed, only, sample
 
 
 def by_title(inputs):

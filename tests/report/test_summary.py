@@ -1,10 +1,10 @@
 """The two sentences, word for word."""
 
 import pytest
-from report_samples import changed, only, result_row, sample
 from scipy import stats
 
 from jaxal.report.summary import summarize
+from report.report_samples import changed, only, result_row, sample
 
 
 def test_a_study_of_three_arms_and_three_seeds():

@@ -7,6 +7,7 @@ import numpy as np
 from reference import feature_mixing, scalar_mixing
 from reference.closed_form_mixing import closed_form_mixing
 from reference.mixing_anchors import mixing_anchors
+from reference.mixing_start import clipped_normal
 
 
 class Expected(NamedTuple):
@@ -18,7 +19,7 @@ class Expected(NamedTuple):
 
 
 def starting_alpha(config, sample_ids, seed, shape):
-    """[N C D]: a half, or clip(N(0.5, 0.5), 0, 1) drawn for each sample id and anchor."""
+    """[N C D]: a half, or clip(N(0.5, 0.5), 0, 1) at quantiles of 16 bits, two to a number drawn for id and anchor."""
     if config.alpha_init == "half":
         return np.full(shape, 0.5)
     _, num_classes, dim = shape
@@ -27,7 +28,8 @@ def starting_alpha(config, sample_ids, seed, shape):
     for i, sample_id in enumerate(sample_ids.tolist()):
         for c in range(num_classes):
             noise_key = jax.random.fold_in(jax.random.fold_in(key, sample_id), c)
-            alpha[i, c] = np.clip(0.5 + 0.5 * np.asarray(jax.random.normal(noise_key, (dim,), np.float32)), 0, 1)
+            bits = np.asarray(jax.random.bits(noise_key, (-(-dim // 2),), np.uint32))
+            alpha[i, c] = clipped_normal(np.concatenate([bits % 65536, bits // 65536])[:dim])
     return alpha
 
 

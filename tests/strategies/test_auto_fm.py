@@ -194,6 +194,35 @@ def test_on_a_large_unseen_pool_each_pick_is_the_best(name, kind):
     assert check_best_at_each_step(DETERMINISTIC[name], inputs, 40) > 0.9
 
 
+@pytest.mark.parametrize("config", [config for config in BY_RANK.values() if config.rank == "loss_change"])
+def test_changes_too_small_for_float32_keep_their_order(config):
+    """At logit gaps of hundreds the change is 1e-50 or 1e-200: no float32, but float64 tells them apart."""
+    inputs = content_pool(3, "normal", "every class", 300, 5, 4, 200, weight_scale=40.0)
+    query, _, info = acquire(auto_fm(config, num_classes=4), inputs, query_size=200)
+    expected = expected_of(config, inputs)
+    is_clear = (expected.clearance > 1e-3) & (np.asarray(inputs.pool.labels) == UNLABELED)
+    chosen = picks(query)
+    mixed = [row for row in chosen if is_clear[row] and np.isfinite(expected.norm[row])]
+    changes = expected.loss_change[mixed]
+    is_tiny = (np.abs(changes) < 1e-45) & (changes != 0)
+    assert is_tiny.sum() > 10
+    # Logarithms in the hundreds are off by 3e-5 in float32.
+    assert np.all(np.diff(changes) <= 1e-3 * np.abs(changes[1:]))
+    np.testing.assert_allclose(info.score[: len(chosen)][np.isin(chosen, np.array(mixed)[is_tiny])], 0, atol=1e-37)
+
+
+def test_changes_of_nothing_tie_and_go_by_margin():
+    """A penalty that drives every α from a half to 0, in five steps of 0.1, leaves no residue to order by."""
+    config = AutoFMConfig(alpha_init="half", rank="loss_change", penalty_weight=1e6)
+    inputs = make_inputs(0, labels_left=N, is_exact=False)
+    query, _, info = acquire(auto_fm(config, num_classes=C), inputs, query_size=N)
+    by_mixing = picks(query)[info.reason[query.is_valid] == MIXING]
+    assert len(by_mixing) > 3
+    np.testing.assert_array_equal(info.score[: len(by_mixing)], 0)
+    log_odds = margin_log_odds(np.asarray(inputs.logits))[by_mixing]
+    assert np.all(np.diff(log_odds) > 0)
+
+
 def test_fixed_alphas_order_candidates_by_margin_whichever_scalar_flips_them():
     inputs = make_inputs(3, is_exact=False)
     query, _, info = acquire(auto_fm(FIXED, num_classes=C), inputs)

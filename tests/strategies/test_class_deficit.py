@@ -7,10 +7,12 @@ from kernels.content import examples, kinds, rows, seeds
 from reference import uncertainty as reference
 from reference.class_deficit import class_deficit as reference_class_deficit
 
-from jaxal.config.strategies import ClassDeficitConfig, EntropyConfig
+from jaxal.config.strategies import ClassDeficitConfig, EntropyConfig, LeastConfidenceConfig, MarginConfig
 from jaxal.pool import UNLABELED
 from jaxal.strategies.class_deficit import class_deficit
 from jaxal.strategies.entropy import entropy
+from jaxal.strategies.least_confidence import least_confidence
+from jaxal.strategies.margin import margin
 
 from .content_pools import LABELINGS, content_pool
 from .pools import C, acquire, make_inputs, picks
@@ -21,6 +23,11 @@ SCORES = {
     "entropy": lambda logits: -reference.entropy(logits),
     "margin": reference.margin,
     "least_confidence": reference.least_confidence,
+}
+UNCERTAINTY = {
+    "entropy": entropy(EntropyConfig(), num_classes=C),
+    "margin": margin(MarginConfig(), num_classes=C),
+    "least_confidence": least_confidence(LeastConfidenceConfig(), num_classes=C),
 }
 
 
@@ -53,12 +60,19 @@ def test_each_pick_has_the_smallest_objective_left(
     np.testing.assert_allclose(info.score[query.is_valid], greedy.objective, rtol=1e-5, atol=rounding)
 
 
-def test_without_weight_it_is_uncertainty_sampling():
-    inputs = make_inputs(3)
-    query, _, info = acquire(class_deficit(ClassDeficitConfig(weight=0.0), num_classes=C), inputs)
-    plain, _, plain_info = acquire(entropy(EntropyConfig(), num_classes=C), inputs)
+@pytest.mark.parametrize("score", SCORES)
+@pytest.mark.parametrize("weight_scale", [1.0, 1e4])
+def test_without_weight_it_is_uncertainty_sampling(score, weight_scale):
+    """Where all scores are 0 or 1 in float32, too."""
+    inputs = make_inputs(3, weight_scale=weight_scale)
+    query, _, info = acquire(class_deficit(ClassDeficitConfig(score=score, weight=0.0), num_classes=C), inputs)
+    plain, _, plain_info = acquire(UNCERTAINTY[score], inputs)
     np.testing.assert_array_equal(query.indices, plain.indices)
-    np.testing.assert_allclose(info.score, -plain_info.score, rtol=1e-6)
+    np.testing.assert_allclose(info.score, (-1 if score == "entropy" else 1) * plain_info.score, rtol=1e-6)
+    values = SCORES[score](np.asarray(inputs.logits))
+    if weight_scale > 1:
+        assert np.any(np.diff(query.indices) < 0), "by row alone they would ascend"
+        assert len(set(np.float32(values[query.indices]).tolist())) < len(query.indices)
 
 
 def test_a_class_without_labels_is_asked_for_first():

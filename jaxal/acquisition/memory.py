@@ -1,0 +1,38 @@
+"""How much memory the blocks of a pass may take where nobody says."""
+
+import jax
+
+from jaxal.kernels.blocks import DEFAULT_BLOCK_BYTES
+
+__all__ = ["default_block_bytes"]
+
+SHARE = 32  # of what is free, one part
+SMALLEST = 2**20
+
+
+def default_block_bytes() -> int:
+    """Take a 32nd of the memory that is free, as a power of two, so that calls in a row are compiled once.
+
+    On a device with memory of its own, at least 64 MiB: larger blocks are fewer. On the host at most that: what
+    matters there is the cache. Where the host does not say what is free, 64 MiB.
+    """
+    stats = jax.local_devices()[0].memory_stats()
+    if stats and "bytes_limit" in stats:
+        return max(_share(stats["bytes_limit"] - stats.get("bytes_in_use", 0)), DEFAULT_BLOCK_BYTES)
+    free = _free_on_host()
+    return DEFAULT_BLOCK_BYTES if free is None else min(_share(free), DEFAULT_BLOCK_BYTES)
+
+
+def _share(free: int) -> int:
+    return max(1 << max(free // SHARE, 1).bit_length() - 1, SMALLEST)
+
+
+def _free_on_host() -> int | None:
+    try:
+        with open("/proc/meminfo") as lines:
+            for line in lines:
+                if line.startswith("MemAvailable:"):
+                    return int(line.split()[1]) * 1024
+    except OSError:  # not Linux
+        return None
+    return None
