@@ -10,7 +10,7 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 
-from jaxal.kernels.blocks import rows_per_block
+from jaxal.kernels.cached_blocks import rows_per_cached_block
 from jaxal.kernels.distances import embedding_geometry, embedding_points, mean_embedding
 from jaxal.kernels.masking import first_argmax, top_values
 from jaxal.kernels.nearest_center import Geometry, Points, fold_centers, take
@@ -97,7 +97,7 @@ def k_center(
     per_pass = min(picks_per_pass, 1 << max(query_size - 1, 0).bit_length())
     middle = mean_embedding(embeddings, is_center | is_selectable)
     geometry, points = embedding_geometry(middle), embedding_points(embeddings, middle)
-    block_size = rows_per_block(4 * (2 * width + 3 * PICKS_PER_PASS), num_rows)
+    block_size = rows_per_cached_block(4 * (2 * width + 3 * PICKS_PER_PASS), num_rows)
 
     def search(nearest: Array, is_free: Array, num_left: Array) -> tuple[Array, _Candidates]:
         """Run the greedy among the farthest rows while it is sure to be that of the whole pool."""
