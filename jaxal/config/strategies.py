@@ -77,9 +77,12 @@ class BatchBALDConfig(ConfigStruct, frozen=True, tag_field="kind", tag="batch_ba
     Fields:
         num_configurations: joint outcomes of the picks so far are all counted while C^n is at most so many, and drawn
             (so many of them) beyond.
+        num_candidates: only the so many samples of the largest BALD score are searched, as each pick goes over all of
+            them and all configurations; 0 searches the whole pool.
     """
 
     num_configurations: Annotated[int, Meta(ge=1, le=10**6)] = 4096
+    num_candidates: Annotated[int, Meta(ge=0)] = 2000
 
 
 class BADGEConfig(ConfigStruct, frozen=True, tag_field="kind", tag="badge"):

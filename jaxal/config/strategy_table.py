@@ -27,7 +27,7 @@ STRATEGIES: dict[str, StrategyEntry] = {
         configs.BALDConfig, "Houlsby et al. 2011; Gal et al., ICML 2017", ("mc_logits",), "MNC + N log N"
     ),
     "batch_bald": StrategyEntry(
-        configs.BatchBALDConfig, "Kirsch et al., NeurIPS 2019", ("mc_logits",), "Q·MNC·configurations"
+        configs.BatchBALDConfig, "Kirsch et al., NeurIPS 2019", ("mc_logits",), "MNC + Q·MC·configurations·candidates"
     ),
     "core_set": StrategyEntry(configs.CoreSetConfig, "Sener & Savarese, ICLR 2018", (), "(L + Q)ND"),
     "badge": StrategyEntry(configs.BADGEConfig, "Ash et al., ICLR 2020", ("logits",), "QN(C + D)"),

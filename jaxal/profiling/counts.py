@@ -62,14 +62,17 @@ def bald_work(config: configs.BALDConfig, sizes: Sizes) -> Work:
 
 
 def batch_bald_work(config: configs.BatchBALDConfig, sizes: Sizes) -> Work:
-    """For pick j = 1 … Q mix M draws into K_j = min(C^(j-1), K) configurations: 2·K_j·M·N·C, and K_j·N·C logarithms of
-    4 operations; each pick reads the draws again, 4·M·N·C bytes."""
-    values = sizes.num_rows * sizes.num_classes
+    """BALD over the pool where it has more than the n candidates searched. Then for pick j = 1 … Q mix M draws into
+    K_j = min(C^(j-1), K) configurations: 2·K_j·M·n·C, and K_j·n·C logarithms of 4 operations; each pick reads the draws
+    of the candidates again, 4·M·n·C bytes."""
+    num_candidates = min(config.num_candidates or sizes.num_rows, sizes.num_rows)
+    values = num_candidates * sizes.num_classes
     flops, num_configurations = 0, 1
-    for _ in range(sizes.query_size):
+    for _ in range(min(sizes.query_size, num_candidates)):
         flops += num_configurations * values * (2 * sizes.num_draws + 4)
         num_configurations = min(num_configurations * sizes.num_classes, config.num_configurations)
-    return Work(FLOAT * sizes.query_size * sizes.num_draws * values, flops)
+    joint = Work(FLOAT * sizes.query_size * sizes.num_draws * values, flops)
+    return joint + bald_work(configs.BALDConfig(), sizes) if num_candidates < sizes.num_rows else joint
 
 
 def core_set_work(config: configs.CoreSetConfig, sizes: Sizes) -> Work:

@@ -38,6 +38,12 @@ SIZES = Sizes(1000, 10, 3, 200)  # L = 50; S = 20; M = 10
             200 * 4 * 30000,
             (1 + 3 + 9 + 197 * 10) * 3000 * (2 * 10 + 4),
         ),
+        # BALD over all, and 300 of the 1000 rows.
+        (
+            {"kind": "batch_bald", "num_configurations": 10, "num_candidates": 300},
+            4 * 30000 + 200 * 4 * 9000,
+            8 * 30000 + (1 + 3 + 9 + 197 * 10) * 900 * (2 * 10 + 4),
+        ),
     ],
 )
 def test_counts(strategy, num_bytes, flops):

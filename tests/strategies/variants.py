@@ -40,6 +40,7 @@ VARIANTS = {
     "bald": configs.BALDConfig(),
     "batch_bald": configs.BatchBALDConfig(),
     "batch_bald, few configurations": configs.BatchBALDConfig(num_configurations=16),
+    "batch_bald, few candidates": configs.BatchBALDConfig(num_candidates=3),
     "core_set": configs.CoreSetConfig(),
     "badge": configs.BADGEConfig(),
     "alfa_mix": configs.ALFAMixConfig(),
