@@ -4,10 +4,10 @@ import time
 
 import pytest
 
-from jaxal import experiment
 from jaxal.cli import main
 from jaxal.config.reading import load_study
 from jaxal.errors import ConfigError
+from jaxal.experiment import rounds
 from jaxal.profiling.round_split import Phase, RoundSplit, round_markdown, split_round
 from jaxal.training.trainer import FitResult
 
@@ -37,7 +37,7 @@ def test_a_round_is_split_without_a_run_folder(config, tmp_path, capsys, monkeyp
         time.sleep(0.05)  # compiling the real one takes ten seconds
         return FitResult(model.init(key), 1)
 
-    monkeypatch.setattr(experiment, "fit", fit)
+    monkeypatch.setattr(rounds, "fit", fit)
     assert main(["profile", "--round", config, "--training.num_epochs", "1", "--out", "split"]) == 0
     captured = capsys.readouterr()
     assert captured.out == (tmp_path / "split" / "round.md").read_text()
@@ -51,7 +51,7 @@ def test_a_round_is_split_without_a_run_folder(config, tmp_path, capsys, monkeyp
     assert all(value > 0 for value in seconds.values())
     assert seconds["all"] == pytest.approx(sum(list(seconds.values())[:-1]), abs=0.004)
     # The query is compiled in this round; what writes it compiles nothing.
-    assert 0 < compiling["acquire"] <= seconds["acquire"]
+    assert 0 < compiling["acquire"] <= 1.05 * seconds["acquire"] + 0.02  # each by a clock of its own
     assert compiling["io"] == 0
     assert "round 0, " in captured.err
     assert sorted(path.name for path in tmp_path.iterdir()) == ["split", "tiny.toml"]
