@@ -12,7 +12,14 @@ import jax.numpy as jnp
 from jaxal.kernels.progress import tell
 from jaxal.typing import Array
 
-__all__ = ["DEFAULT_BLOCK_BYTES", "block_budget", "map_row_blocks", "rows_per_block", "scan_row_blocks"]
+__all__ = [
+    "DEFAULT_BLOCK_BYTES",
+    "block_budget",
+    "fold_listed_rows",
+    "map_row_blocks",
+    "rows_per_block",
+    "scan_row_blocks",
+]
 
 S = TypeVar("S")
 T = TypeVar("T")
@@ -95,3 +102,28 @@ def scan_row_blocks(
         return total, jax.tree.map(write, results, parts)
 
     return jax.lax.fori_loop(0, num_blocks, add_block, (total, results))
+
+
+def fold_listed_rows(block_fn: Callable[[S, Array], S], total: S, is_listed: Array, block_size: int) -> S:
+    """Carry a total over blocks of the rows that are marked, in their order: what is not marked costs nothing.
+
+    Args:
+        block_fn: (total, rows [B]) -> total; rows are int32, N on padding, to be read with mode="clip" or "fill" and
+            written with mode="drop".
+        total: to start from.
+        is_listed: bool [N].
+        block_size: B.
+
+    Cost: a loop of ceil(marked / B) steps, known only when it runs.
+    """
+    num_rows = is_listed.shape[0]
+    block_size = min(block_size, max(num_rows, 1))
+    (rows,) = jnp.nonzero(is_listed, size=-(-num_rows // block_size) * block_size, fill_value=num_rows)
+    num_blocks = -(-jnp.sum(is_listed, dtype=jnp.int32) // block_size)
+
+    def fold_block(number: Array, total: S) -> S:
+        tell("blocks of a pass", number, num_blocks)
+        block = jax.lax.dynamic_slice_in_dim(rows, number * block_size, block_size)
+        return block_fn(total, block.astype(jnp.int32))
+
+    return jax.lax.fori_loop(0, num_blocks, fold_block, total)

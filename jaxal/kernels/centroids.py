@@ -1,8 +1,8 @@
 """Class centroids of the labeled samples: the anchors of feature mixing and the poles of push-pull sampling."""
 
-import jax
 import jax.numpy as jnp
 
+from jaxal.kernels.blocks import fold_listed_rows
 from jaxal.kernels.cached_blocks import rows_per_cached_block
 from jaxal.typing import Array, Float, Int32
 
@@ -36,17 +36,13 @@ def class_centroids(
     first_rows = jnp.full(num_classes, num_rows, jnp.int32).at[own_class].min(rows, mode="drop")
     first = embeddings.at[first_rows].get(mode="fill", fill_value=0)
 
-    block_size = rows_per_cached_block(4 * 4 * width, num_rows)
-    (labeled_rows,) = jnp.nonzero(is_labeled, size=-(-num_rows // block_size) * block_size, fill_value=num_rows)
-
-    def add_block(number: Array, sums: Array) -> Array:
-        block = jax.lax.dynamic_slice_in_dim(labeled_rows, number * block_size, block_size)
+    def add_block(sums: Array, block: Array) -> Array:
         label = own_class.at[block].get(mode="fill", fill_value=num_classes)
         is_member = classes[:, None] == label[None]
         own_first = first.at[label].get(mode="clip")
         differences = jnp.where((label < num_classes)[:, None], embeddings.at[block].get(mode="clip") - own_first, 0)
         return sums + jnp.matmul(is_member.astype(differences.dtype), differences, precision="highest")
 
-    num_blocks = (jnp.sum(counts) + block_size - 1) // block_size
-    sums = jax.lax.fori_loop(0, num_blocks, add_block, jnp.zeros_like(first))
+    block_size = rows_per_cached_block(4 * 4 * width, num_rows)
+    sums = fold_listed_rows(add_block, jnp.zeros_like(first), is_labeled, block_size)
     return first + sums / jnp.maximum(counts, 1).astype(embeddings.dtype)[:, None], counts

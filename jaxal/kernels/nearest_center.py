@@ -16,10 +16,12 @@ import jax.numpy as jnp
 from jaxal.kernels.blocks import map_row_blocks
 from jaxal.typing import Array, Bool, Float, Int32
 
-__all__ = ["Geometry", "Points", "fold_centers", "product_tolerance", "settle", "take"]
+__all__ = ["Geometry", "Points", "fold_centers", "lower_bounds", "product_tolerance", "search", "take"]
 
-# Pairs of row and center that are measured by differences at a time.
-PAIRS_AT_A_TIME = 128
+# The share of a block's rows that are measured by differences at a time, and how many at least: few of them come nearer
+# to a center in one pass, and reading rows that need not be read costs as much as the product does.
+SHARE_AT_A_TIME = 1 / 8
+ROWS_AT_A_TIME = 32
 
 T = TypeVar("T")
 Points = tuple[Array, ...]  # arrays that share their first axis: what is known of each row
@@ -47,72 +49,73 @@ def take(points: T, rows: Array) -> T:
     return jax.tree.map(lambda array: array.at[rows].get(mode="clip"), points)
 
 
-def settle(
-    geometry: Geometry,
-    rows: Points,
-    centers: Points,
-    is_real: Bool[Array, " B"],
-    nearest: Float[Array, " R"],
-    number: Int32[Array, " R"],
-) -> tuple[Float[Array, " R"], Int32[Array, " R"]]:
-    """Find for a block of rows the nearest of B centers, where one is nearer than what is known already.
+def lower_bounds(geometry: Geometry, rows: Points, centers: Points) -> Float[Array, "R B"]:
+    """Bound squared distances from below by their product form, less its error.  Cost: one R×B product."""
+    values, error = geometry.by_products(rows, centers)
+    return jnp.maximum(values - error, 0)
 
-    Every distance that enters is one by differences. Pairs whose product form, less its error, is not below what is
-    known cannot lower it, and are never looked at.
+
+def search(
+    measure: Callable[[Array, Array], Array],
+    bounds: Float[Array, "R B"],
+    numbers: Int32[Array, " B"],
+    squared: Float[Array, " R"],
+    number: Int32[Array, " R"],
+) -> tuple[Float[Array, " R"], Int32[Array, " R"], Float[Array, "R B"]]:
+    """Find the nearest of B centers for a block of rows, where one is nearer than what is known already.
+
+    Every distance that enters is one by differences. Pairs whose bound is not below what is known cannot lower it, and
+    are never looked at. Of equally near centers the lowest number is taken.
 
     Args:
-        geometry: of the points.
-        rows: the block; a row that holds NaN keeps what it has.
-        centers: the centers.
-        is_real: which of them are.
-        nearest: squared distances known so far, +inf for nothing.
-        number: of the center that they belong to.
+        measure: (rows [P], centers [P]), places in the block and among the B, -> their squared distances [P].
+        bounds: no measured distance is below them; +inf for a center that is none, minus the distance (-0.0 too) for
+            one measured already, NaN for a row that is to keep what it has.
+        numbers: names of the centers.
+        squared: what is known of the rows, +inf for nothing.
+        number: of the center that it belongs to. One below all others keeps its row from a center only as near.
 
     Returns:
-        (nearest, number): number is a place among the B where a center lowered the distance; equally near ones give
-        the lowest.
+        (squared, number, bounds), in which all that was measured is marked.
 
-    Cost: one R×B product, and direct differences for about as many rows as come nearer to a center.
+    Cost: a pass over the bounds, and direct differences for about as many pairs as the bounds leave open.
     """
-    values, error = geometry.by_products(rows, centers)
-    lower = jnp.where(is_real[None], jnp.maximum(values - error, 0), jnp.inf)
-    num_rows = nearest.shape[0]
-    places = jnp.arange(lower.shape[1], dtype=jnp.int32)
-    was_known = nearest
+    num_rows = squared.shape[0]
 
-    def is_unsettled(state: tuple[Array, ...]) -> Array:
-        nearest, _, _, least = state
-        return jnp.any(least < nearest)
+    def least_left(bounds: Array) -> tuple[Array, Array]:
+        left = jnp.where(jnp.signbit(bounds), jnp.inf, bounds)
+        column = jnp.argmin(left, axis=1).astype(jnp.int32)
+        return column, jnp.take_along_axis(left, column[:, None], axis=1)[:, 0]
 
-    def measure(open_rows: Array, state: tuple[Array, ...]) -> tuple[Array, ...]:
-        nearest, number, lower, least = state
-        open_lower, open_least = take((lower, least), open_rows)
-        center = jnp.argmin(open_lower, axis=1).astype(jnp.int32)
-        measured = geometry.by_differences(take(rows, open_rows), take(centers, center))
-        open_nearest, open_number = take((nearest, number), open_rows)
-        # A tie with what was known before the block leaves it; one inside the block goes to the lowest.
-        is_tie = (measured == open_nearest) & (measured < take(was_known, open_rows)) & (center < open_number)
-        is_better = (open_least < open_nearest) & ((measured < open_nearest) | is_tie)
-        open_lower = jnp.where(places[None] == center[:, None], jnp.inf, open_lower)
-        return (
-            nearest.at[open_rows].set(jnp.where(is_better, measured, open_nearest), mode="drop"),
-            number.at[open_rows].set(jnp.where(is_better, center, open_number), mode="drop"),
-            lower.at[open_rows].set(open_lower, mode="drop"),
-            least.at[open_rows].set(jnp.min(open_lower, axis=1), mode="drop"),
-        )
+    def is_open(state: tuple[Array, ...]) -> Array:
+        squared, number, _, column, least = state
+        return (least < squared) | ((least == squared) & (least < jnp.inf) & (numbers[column] < number))
+
+    def measure_rows(rows: Array, state: tuple[Array, ...]) -> tuple[Array, ...]:
+        part = take(state, rows)
+        squared, number, bounds, column, _ = part
+        measured = measure(rows, column)
+        opened = is_open(part)
+        is_tie = (measured == squared) & (numbers[column] < number)
+        is_better = opened & ((measured < squared) | is_tie)
+        place = jnp.arange(rows.shape[0], dtype=jnp.int32)
+        bounds = bounds.at[place, column].set(jnp.where(opened, -measured, bounds[place, column]))
+        better = (jnp.where(is_better, measured, squared), jnp.where(is_better, numbers[column], number))
+        renewed = (*better, bounds, *least_left(bounds))
+        return jax.tree.map(lambda array, values: array.at[rows].set(values, mode="drop"), state, renewed)
+
+    at_a_time = min(max(ROWS_AT_A_TIME, int(SHARE_AT_A_TIME * num_rows)), num_rows)
 
     def measure_some(state: tuple[Array, ...]) -> tuple[Array, ...]:
-        nearest, _, _, least = state
-        (open_rows,) = jnp.nonzero(least < nearest, size=min(PAIRS_AT_A_TIME, num_rows), fill_value=num_rows)
-        return measure(open_rows, state)
+        (rows,) = jnp.nonzero(is_open(state), size=at_a_time, fill_value=num_rows)
+        return measure_rows(rows, state)
 
-    start = (nearest, number, lower, jnp.min(lower, axis=1))
+    state = (squared, number, bounds, *least_left(bounds))
     # Where many rows are open, as for the first centers there are, all are measured at once.
-    num_open = jnp.sum(start[-1] < nearest, dtype=jnp.int32)
+    num_open = jnp.sum(is_open(state), dtype=jnp.int32)
     everyone = jnp.arange(num_rows, dtype=jnp.int32)
-    start = jax.lax.cond(num_open > num_rows // 4, functools.partial(measure, everyone), lambda state: state, start)
-    nearest, number, _, _ = jax.lax.while_loop(is_unsettled, measure_some, start)
-    return nearest, number
+    state = jax.lax.cond(num_open > num_rows // 4, functools.partial(measure_rows, everyone), lambda same: same, state)
+    return jax.lax.while_loop(lambda state: jnp.any(is_open(state)), measure_some, state)[:3]
 
 
 def fold_centers(
@@ -125,7 +128,7 @@ def fold_centers(
 ) -> Float[Array, " N"]:
     """Lower each row's squared distance to its nearest center by B further centers.
 
-    nearest_i ← min(nearest_i, min_b d²(i, b)), by `settle`.
+    nearest_i ← min(nearest_i, min_b d²(i, b)), by `search`.
 
     Args:
         geometry: of the points.
@@ -135,11 +138,16 @@ def fold_centers(
         is_real: which of the B are.
         block_size: rows per block; changes memory only.
 
-    Cost: one product with N×B results, by blocks of rows, and what `settle` measures again.
+    Cost: one product with N×B results, by blocks of rows, and what `search` measures again.
     """
 
+    numbers = jnp.arange(is_real.shape[0], dtype=jnp.int32)
+
     def fold_block(nearest: Array, *rows: Array) -> Array:
-        nobody = jnp.zeros(nearest.shape, jnp.int32)
-        return settle(geometry, rows, centers, is_real, nearest, nobody)[0]
+        def measure(places: Array, columns: Array) -> Array:
+            return geometry.by_differences(take(rows, places), take(centers, columns))
+
+        bounds = jnp.where(is_real[None], lower_bounds(geometry, rows, centers), jnp.inf)
+        return search(measure, bounds, numbers, nearest, jnp.full_like(nearest, -1, jnp.int32))[0]
 
     return map_row_blocks(fold_block, (nearest, *points), block_size)

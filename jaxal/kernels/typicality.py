@@ -4,7 +4,7 @@ import jax
 import jax.numpy as jnp
 
 from jaxal.kernels.distances import squared_distances_by_blocks
-from jaxal.kernels.k_means import argmin_with_ties
+from jaxal.kernels.lloyd import argmin_with_ties
 from jaxal.kernels.nearest_members import nearest_members, rows_per_tile, sort_clusters
 from jaxal.typing import Array, Bool, Float, Int32
 

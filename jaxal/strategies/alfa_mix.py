@@ -11,7 +11,7 @@ from jaxal.kernels.k_means import k_means, nearest_to_centers
 from jaxal.kernels.masking import lowest, pick_mask, picked_values
 from jaxal.kernels.ray_test import candidate_cap, flipping_cap
 from jaxal.kernels.scalar_mixing import anchor_gaps, anchor_logits, smallest_flipping_alpha
-from jaxal.kernels.unit_rows import unit_rows
+from jaxal.kernels.unit_rows import unit_scale
 from jaxal.pool import Query, is_selectable
 from jaxal.strategies.anchors import class_anchors
 from jaxal.strategies.random import row_bits
@@ -49,9 +49,10 @@ def one_per_cluster(
 ) -> Bool[Array, " N"]:
     """Mark the candidate nearest each center of k-means on unit embeddings; all of them where no more are wanted."""
     num_rows = inputs.sample_ids.shape[0]
-    directions = unit_rows(inputs.embeddings)
-    found = k_means(key, directions, inputs.sample_ids, is_candidate, num_wanted, min(query_size, num_rows))
-    chosen = pick_mask(nearest_to_centers(directions, is_candidate, *found), num_rows)
+    embeddings, scale = inputs.embeddings, unit_scale(inputs.embeddings)
+    num_clusters = min(query_size, num_rows)
+    found = k_means(key, embeddings, inputs.sample_ids, is_candidate, num_wanted, num_clusters, row_scale=scale)
+    chosen = pick_mask(nearest_to_centers(embeddings, is_candidate, *found, row_scale=scale), num_rows)
     return jnp.where(jnp.sum(is_candidate, dtype=jnp.int32) > num_wanted, chosen, is_candidate)
 
 

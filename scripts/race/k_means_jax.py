@@ -6,7 +6,8 @@ import numpy as np
 
 from jaxal.kernels.blocks import rows_per_block
 from jaxal.kernels.distances import embedding_points, mean_embedding
-from jaxal.kernels.k_means import k_means, lloyd
+from jaxal.kernels.k_means import k_means
+from jaxal.kernels.lloyd import lloyd
 
 from .contestants import Call
 from .pools import Pool

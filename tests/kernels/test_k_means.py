@@ -10,7 +10,8 @@ from reference import k_means as reference
 from scipy.stats import chisquare
 
 from jaxal.kernels.distances import embedding_geometry, embedding_points, mean_embedding
-from jaxal.kernels.k_means import argmin_with_ties, cluster_sums, draw_seeds, k_means, lloyd, nearest_to_centers
+from jaxal.kernels.k_means import draw_seeds, k_means, nearest_to_centers
+from jaxal.kernels.lloyd import add_by_cluster, argmin_with_ties, lloyd
 
 from .content import examples, kinds, largest_square, rows, seeds
 
@@ -79,6 +80,25 @@ def test_the_clusters_are_those_of_the_textbook_from_the_same_start(seed, num_cl
     result = lloyd_jit(*arguments, num_iterations=100, block_size=16)
     np.testing.assert_array_equal(np.where(result.assignment == max_clusters, -1, result.assignment), assignment)
     np.testing.assert_allclose(result.centers[:num_clusters], centers, rtol=1e-5)
+
+
+@pytest.mark.parametrize("num_clusters", [5, 24])
+@pytest.mark.parametrize("kind", ["normal", "duplicates"])
+def test_measuring_only_what_moved_changes_no_step(kind, num_clusters):
+    # Dozens of steps: most of them move a few centers only, and every member is settled in one of the two ways.
+    rng = np.random.default_rng(num_clusters)
+    embeddings = rng.normal(size=(400, 3)).astype(np.float32)
+    if kind == "duplicates":
+        embeddings = embeddings[rng.integers(0, 150, 400)]
+    is_member = rng.random(400) < 0.9
+    start = embeddings[rng.choice(np.flatnonzero(is_member), num_clusters, replace=False)]
+    everywhere = jnp.ones(num_clusters, bool)
+    arguments = (jnp.asarray(embeddings), jnp.asarray(is_member), jnp.asarray(start), everywhere, everywhere)
+    for num_iterations in (2, 3, 5, 9, 25):
+        centers, assignment = reference.lloyd(embeddings, is_member, start, num_iterations)
+        result = lloyd_jit(*arguments, num_iterations=num_iterations, block_size=64)
+        np.testing.assert_array_equal(result.assignment, np.where(assignment == -1, num_clusters, assignment))
+        np.testing.assert_allclose(result.centers, centers, rtol=1e-5, atol=1e-6)
 
 
 @pytest.mark.parametrize(("distance", "spread"), [(1, 1e-4), (1000, 0.05)])
@@ -193,8 +213,8 @@ def test_sums_by_product_and_by_scatter_are_the_same():
     z, assignment = rows(rng, "integer", 40, 3), rng.integers(0, 7, 40).astype(np.int32)
     expected = np.array([z[assignment == k].sum(axis=0) for k in range(6)])  # 6 counts for no cluster
     for by_product in (False, True):
-        found = cluster_sums(jnp.asarray(z), jnp.asarray(assignment), 6, by_product=by_product)
-        np.testing.assert_array_equal(found, expected)
+        found = add_by_cluster(jnp.ones((6, 3)), jnp.asarray(z), jnp.asarray(assignment), by_product=by_product)
+        np.testing.assert_array_equal(found, 1 + expected)
 
 
 @pytest.mark.parametrize(("num_rows", "dim", "max_clusters"), SHAPES)

@@ -6,7 +6,7 @@ from hypothesis import given
 from reference import distances as reference
 
 from jaxal.kernels.distances import embedding_geometry, embedding_points
-from jaxal.kernels.nearest_center import fold_centers, settle
+from jaxal.kernels.nearest_center import fold_centers, lower_bounds, search, take
 
 from .content import examples, kinds, rows, seeds
 
@@ -19,8 +19,11 @@ def layout(embeddings, centers):
 
 
 @jax.jit
-def run_settle(embeddings, centers, is_real, nearest, number):
-    return settle(*layout(embeddings, centers), is_real, nearest, number)
+def run_search(embeddings, centers, is_real, nearest, number):
+    geometry, points, center_points = layout(embeddings, centers)
+    bounds = jnp.where(is_real[None], lower_bounds(geometry, points, center_points), jnp.inf)
+    measure = lambda rows, columns: geometry.by_differences(take(points, rows), take(center_points, columns))  # noqa: E731
+    return search(measure, bounds, jnp.arange(len(centers), dtype=jnp.int32), nearest, number)
 
 
 def run_fold(embeddings, centers, is_real, nearest, block_size):
@@ -41,25 +44,34 @@ def test_the_nearest_center_is_found_and_measured_by_differences(seed, kind):
     squares = reference.distances_to_centers(embeddings, centers) ** 2
     known = np.where(rng.random(NUM_ROWS) < 0.5, np.inf, rng.permutation(squares.min(axis=1))).astype(np.float32)
     arguments = (jnp.asarray(value) for value in (embeddings, centers, is_real, known))
-    nearest, number = run_settle(*arguments, jnp.full(NUM_ROWS, -1, jnp.int32))
+    nearest, number, bounds = run_search(*arguments, jnp.full(NUM_ROWS, -1, jnp.int32))
     squares = np.where(is_real[None], squares, np.inf)
     best = np.minimum(known, squares.min(axis=1))
     np.testing.assert_allclose(nearest, best, rtol=1e-5)
     changed = np.asarray(number) >= 0
     assert np.all(np.asarray(nearest)[~changed] == known[~changed])
     assert np.all(squares[changed, np.asarray(number)[changed]] <= best[changed] * (1 + 2e-5))
+    # Every bound holds, and what was measured, the chosen ones among it, is marked.
+    was_measured = np.signbit(bounds)
+    np.testing.assert_allclose(np.abs(bounds)[was_measured], squares[was_measured], rtol=1e-5)
+    assert np.all(np.abs(bounds) <= squares * (1 + 1e-5))
+    assert np.all(was_measured[changed, np.asarray(number)[changed]])
 
 
 def test_equally_near_centers_give_the_lowest_and_what_is_known_stays():
     z = jnp.asarray([[0.0, 0.0], [4.0, 0.0], [2.0, 0.0]])
     centers = jnp.asarray([[9.0, 9.0], [1.0, 0.0], [-1.0, 0.0], [1.0, 0.0], [3.0, 0.0]])
     nowhere, unknown = jnp.full(3, 7, jnp.int32), jnp.full(3, jnp.inf)
-    nearest, number = run_settle(z, centers, jnp.ones(5, bool), unknown, nowhere)
+    nearest, number, _ = run_search(z, centers, jnp.ones(5, bool), unknown, nowhere)
     np.testing.assert_array_equal(nearest, [1.0, 1.0, 1.0])
     np.testing.assert_array_equal(number, [1, 4, 1])
-    nearest, number = run_settle(z, centers, jnp.ones(5, bool), jnp.asarray([1.0, 0.5, 2.0]), nowhere)
+    half = jnp.asarray([1.0, 0.5, 2.0])
+    nearest, number, _ = run_search(z, centers, jnp.ones(5, bool), half, jnp.full(3, -1, jnp.int32))
     np.testing.assert_array_equal(nearest, [1.0, 0.5, 1.0])
-    np.testing.assert_array_equal(number, [7, 7, 1])
+    np.testing.assert_array_equal(number, [-1, -1, 1])
+    nearest, number, _ = run_search(z, centers, jnp.ones(5, bool), half, nowhere)
+    np.testing.assert_array_equal(nearest, [1.0, 0.5, 1.0])
+    np.testing.assert_array_equal(number, [1, 7, 1])
 
 
 @pytest.mark.parametrize("block_size", [150, 64, 7])
