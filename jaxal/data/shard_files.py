@@ -14,7 +14,7 @@ import numpy as np
 from jaxal.data.cache_files import file_sha256, read_sealed, sync_folder, temporary_file, write_sealed
 from jaxal.data.decoding import CANNOT_BE_READ, BadImageError, Decoded
 from jaxal.data.decoding_threads import Attempt, FileState
-from jaxal.data.problems import examples
+from jaxal.data.problems import counted, examples
 from jaxal.data.stored_image import StoredImage
 from jaxal.errors import DataError
 
@@ -174,8 +174,8 @@ def refuse_changed(names: Sequence[str]) -> None:
     """
     if names:
         raise DataError(
-            f"data.source: {len(names)} files changed while they were read: {examples(names)}. Run again when nothing "
-            "writes to them."
+            f"data.source: {counted(len(names), 'file')} changed while being read: {examples(names)}. Run again when nothing "
+            "writes to the data."
         )
 
 
