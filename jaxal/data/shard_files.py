@@ -174,8 +174,8 @@ def refuse_changed(names: Sequence[str]) -> None:
     """
     if names:
         raise DataError(
-            f"data.source: {counted(len(names), 'file')} changed while being read: {examples(names)}. Run again when nothing "
-            "writes to the data."
+            f"data.source: {counted(len(names), 'file')} changed while being read: {examples(names)}. Run again when"
+            " nothing writes to the data."
         )
 
 
@@ -251,3 +251,6 @@ def _entry(file: SourceFile, attempt: Attempt) -> Entry:
 def _sync(file: IO[bytes]) -> None:
     file.flush()
     os.fsync(file.fileno())
+    if hasattr(os, "posix_fadvise"):
+        # What is on the disk makes room for what comes: else a large build fills all memory, each page cleared first.
+        os.posix_fadvise(file.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)

@@ -103,8 +103,8 @@ def _remarks(copies: Copies, num_pairs: int, source: str) -> list[str]:
         )
     if copies.num_elsewhere:
         remarks.append(
-            f"{copies.num_elsewhere} of {counted(num_pairs, 'pair')} in {source} {'is' if copies.num_elsewhere == 1 else 'are'}"
-            " of images that are not in the labels"
+            f"{copies.num_elsewhere} of {counted(num_pairs, 'pair')} in {source}"
+            f" {'is' if copies.num_elsewhere == 1 else 'are'} of images that are not in the labels"
         )
     if copies.num_self:
         remarks.append(

@@ -41,7 +41,9 @@ def read_facts(
         names = [id_of(name) for name in cells_of(each.table, each.image)]
         num_known = sum(name in ids for name in names)
         if not num_known and each.labels is None:
-            notes.append(f"{each.table.path.name} is not used: none of its {counted(len(names), 'image')} has a label")
+            notes.append(
+                f"{each.table.path.name} is not used: it has {counted(len(names), 'image')}, none with a label"
+            )
         elif num_known and kinds:
             useful.append((each, kinds, names))
     cells: dict[str, dict[str, str]] = {}

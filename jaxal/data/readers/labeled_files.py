@@ -176,9 +176,9 @@ def _drafts(search: _Search, config: ImagesConfig) -> tuple[Drafts, list[ImageTa
         drafts.problems.extend(spelling_problems([row.label for row in drafts.rows]))
     if drafts.rows and not has_images and not any(map(stray_finder(search.files), (row.name for row in drafts.rows))):
         raise DataError(
-            f"data.source.path: {drafts.source} has {counted(len(drafts.rows), 'image')}, of which none was found among the"
-            f" {counted(len(search.files.files), 'image file')} in {examples(search.files.roots)}: {drafts.rows[0].name}, …."
-            " Set data.source.images to the folders that hold them."
+            f"data.source.path: {drafts.source} has {counted(len(drafts.rows), 'image')}, of which none was found among"
+            f" the {counted(len(search.files.files), 'image file')} in {examples(search.files.roots)}:"
+            f" {drafts.rows[0].name}, …. Set data.source.images to the folders that hold them."
         )
     return drafts, facts
 

@@ -52,7 +52,8 @@ def usable_images(
     if len(bad) > max_bad:
         raise refusal(
             bad,
-            heading=f"{where}: {len(bad)} of {counted(len(records), 'image')} cannot be used, {max_bad} may be left out",
+            heading=f"{where}: {len(bad)} of {counted(len(records), 'image')} cannot be used, {max_bad} may be left"
+            " out",
             advice=f"Repair or remove them, or leave them out with {setting} {len(bad)}.",
         )
     kept = [record for position, record in enumerate(records) if position not in kinds]
