@@ -254,7 +254,7 @@ def test_what_a_list_of_duplicates_says_is_told(top):
         "1 image in pairs.csv stays: what it is a copy of is not in the labels",
         "1 of 4 pairs in pairs.csv is of images that are not in the labels",
         "1 pair in pairs.csv is of an image with itself and says nothing",
-        "1 of the duplicates have another label than the image that they are a copy of",
+        "1 of the duplicates has another label than the image that it is a copy of",
     )
 
 
