@@ -10,6 +10,7 @@ from typing import NamedTuple
 
 from jaxal.config.data import CSVConfig
 from jaxal.data.decoding import EXTENSIONS
+from jaxal.data.host_memory import without_cycle_search
 from jaxal.data.image_shards import OnImages
 from jaxal.data.problems import Problem, shown
 from jaxal.data.readers.csv_text import Row, Table, read_table
@@ -68,6 +69,7 @@ def find_csv(config: CSVConfig) -> LabeledFiles:
     return _find(config)[0]
 
 
+@without_cycle_search()
 def _find(config: CSVConfig) -> tuple[LabeledFiles, _Roles]:
     path = Path(config.path).expanduser().absolute()
     table = read_table(path, config.path, (config.image_column, config.label_column))

@@ -7,6 +7,7 @@ from typing import NamedTuple
 
 from jaxal.config.data import ImagesConfig
 from jaxal.data.build_folder import is_build_folder
+from jaxal.data.host_memory import without_cycle_search
 from jaxal.data.image_shards import OnImages
 from jaxal.data.problems import Problem, counted, examples, shown
 from jaxal.data.readers.class_folders import draft_folders
@@ -49,6 +50,7 @@ def read_images(config: ImagesConfig, on_images: OnImages | None = None) -> Imag
     return make_source(found, config, advice=label_advice(found.problems), on_images=on_images)
 
 
+@without_cycle_search()
 def find_labels(config: ImagesConfig) -> LabeledFiles:
     """Find the images, classes, groups and parts of a data set without opening an image.
 
