@@ -165,7 +165,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run a command; returns its exit code.
 
     0 done; 2 command line or config not understood; 1 understood but refused; 130 / 143 stopped by Ctrl-C / SIGTERM,
-    with the run resumable.
+    with what can be resumed kept.
     """
     words = list(sys.argv[1:] if arguments is None else arguments)
     try:
@@ -190,14 +190,19 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(f"jaxal: {error}", file=sys.stderr)
         return error.exit_code
     except KeyboardInterrupt:
-        print("\njaxal: stopped. The same command goes on where it was.", file=sys.stderr)
+        print(f"\njaxal: stopped. {_after_a_stop(words)}", file=sys.stderr)
         return INTERRUPTED
     except Terminated:
-        print("jaxal: terminated. The same command goes on where it was.", file=sys.stderr)
+        print(f"jaxal: terminated. {_after_a_stop(words)}", file=sys.stderr)
         return TERMINATED
     except BrokenPipeError:
         sys.stderr.close()  # nobody reads any more; the run folder holds everything that was to be printed
         return 1
+
+
+def _after_a_stop(words: Sequence[str]) -> str:
+    is_kept = words[:1] == ["run"] or words[:2] == ["data", "build"]
+    return "The same command goes on where it was." if is_kept else "Nothing was written; the same command begins anew."
 
 
 def entry() -> NoReturn:

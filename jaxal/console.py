@@ -14,6 +14,7 @@ from rich.text import Text
 
 from jaxal.config.strategy_table import STRATEGIES, StrategyEntry
 from jaxal.config.study import StudyConfig
+from jaxal.data.problems import counted
 from jaxal.errors import InputError
 
 if TYPE_CHECKING:
@@ -79,7 +80,7 @@ def progress() -> Iterator["StudyListener"]:
         bar.update(task, total=total, completed=done, description="reading images")
         if done == total:
             bar.update(task, total=None, completed=0, description="starting")
-            console.print(f"{total} images read", highlight=False, markup=False)
+            console.print(f"{counted(total, 'image')} read", highlight=False, markup=False)
 
     with bar:
         yield StudyListener(

@@ -10,7 +10,7 @@ from jaxal.config.data import ImagesConfig
 from jaxal.console import images_progress
 from jaxal.data.build import BAD_IMAGES, BuildResult, build_images
 from jaxal.data.check import CheckReport, array_config, check_data
-from jaxal.data.problems import refusal, shown
+from jaxal.data.problems import counted, refusal, shown
 from jaxal.errors import ConfigError, DataError
 
 __all__ = ["build", "check"]
@@ -102,12 +102,13 @@ def _built(result: BuildResult) -> Iterator[str]:
     if result.is_same and not result.num_made:
         yield f"{folder} is complete: every shard and every image file is as it was"
     elif result.is_same:
-        yield f"{folder} is complete: {result.num_made} damaged or missing shards were made anew, all else is as it was"
+        made = counted(result.num_made, "damaged or missing shard was", "damaged or missing shards were")
+        yield f"{folder} is complete: {made} made anew, all else is as it was"
     form = f"size {manifest.image_size}, {manifest.color}"
-    yield f"{manifest.num_images} images of {form}, in {len(manifest.shards)} shards"
+    yield f"{counted(manifest.num_images, 'image')} of {form}, in {counted(len(manifest.shards), 'shard')}"
     yield f"classes: {_counts(manifest.class_counts)}"
     if manifest.excluded:
-        yield f"{len(manifest.excluded)} images left out, listed in {shown(str(result.folder / BAD_IMAGES))}"
+        yield f"{counted(len(manifest.excluded), 'image')} left out, listed in {shown(str(result.folder / BAD_IMAGES))}"
     yield f'{folder} is built; a study reads it with [data.source] kind = "built", path = {_toml(str(result.folder))}'
 
 

@@ -236,6 +236,29 @@ def test_an_error_that_nobody_foresaw_is_not_swallowed(config, monkeypatch):
         main(["run", config])
 
 
+# Stands for a user who is quick: the signal comes while the command line itself is being loaded.
+SIGNAL_WHILE_LOADING = """
+import os, signal, sys
+from jaxal.__main__ import entry
+class Sender:
+    def find_spec(self, name, *_):
+        if name == "tyro":
+            os.kill(os.getpid(), signal.{name})
+sys.meta_path.insert(0, Sender())
+sys.argv = ["jaxal", "strategies"]
+entry()
+"""
+
+
+@pytest.mark.parametrize(
+    ("name", "code", "line"), [("SIGINT", 130, "jaxal: stopped."), ("SIGTERM", 143, "jaxal: terminated.")]
+)
+def test_a_signal_while_modules_are_loaded_is_no_traceback(name, code, line):
+    words = [sys.executable, "-c", SIGNAL_WHILE_LOADING.format(name=name)]
+    done = subprocess.run(words, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr.strip(), done.stdout) == (code, line, "")
+
+
 def test_the_module_is_the_command_and_hands_on_its_exit_code(config):
     done = subprocess.run(
         [sys.executable, "-m", "jaxal", "run", "absent.toml"], capture_output=True, text=True, check=False

@@ -64,7 +64,7 @@ def test_check_tells_all_problems_and_ends_with_1(pets, capsys):
 def test_build_then_again_then_a_study_reads_it(pets, capsys):
     words = [*BUILD[:-1], 'a "\\" folder']
     out, _ = said(capsys, words, 0)
-    assert "10 images of size 4, rgb, in 1 shards" in out
+    assert "10 images of size 4, rgb, in 1 shard" in out
     assert 'kind = "built", path = "' in out
     assert "is complete: every shard and every image file is as it was" in said(capsys, words, 0)[0]
     assert "nothing wrong found" in said(capsys, ["data", "check", words[-1]], 0)[0]
@@ -79,7 +79,7 @@ def test_build_refuses_bad_images_and_leaves_out_as_many_as_allowed(pets, capsys
     assert "1 × empty file: a" in err
     assert "--max-bad 1" in err
     out, _ = said(capsys, [*BUILD, "--max-bad", "1"], 0)
-    assert "1 images left out, listed in " in out
+    assert "1 image left out, listed in " in out
 
 
 @pytest.mark.parametrize(
@@ -160,11 +160,12 @@ def test_sigterm_ends_with_143_and_a_line(pets, capsys, monkeypatch):
         signal.raise_signal(signal.SIGTERM)
 
     before = signal.getsignal(signal.SIGTERM)
-    for name, words in (("build_images", BUILD), ("check_data", ["data", "check", "pets"])):
+    on, anew = "The same command goes on where it was.", "Nothing was written; the same command begins anew."
+    for name, words, rest in (("build_images", BUILD, on), ("check_data", ["data", "check", "pets"], anew)):
         with monkeypatch.context() as patch:
             patch.setattr(data_commands, name, terminated)
             _, err = said(capsys, words, 143)
-        assert err == "jaxal: terminated. The same command goes on where it was.\n"
+        assert err == f"jaxal: terminated. {rest}\n"
     assert signal.getsignal(signal.SIGTERM) is before
 
 

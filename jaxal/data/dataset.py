@@ -25,6 +25,7 @@ from jaxal.config.data import (
 from jaxal.data.imbalance import prune
 from jaxal.data.loading import Images, choose_images
 from jaxal.data.partition import Partition, partition
+from jaxal.data.problems import counted
 from jaxal.data.readers.built import read_built_folder
 from jaxal.data.readers.cifar import read_cifar
 from jaxal.data.readers.csv_table import read_csv
@@ -121,7 +122,11 @@ def choose_parts(source: ImageSource, config: DataConfig, seed: int) -> Partitio
     may_be_empty = {"external"} | ({"validation"} if config.split.validation == "from_labeled" else set())
     for name in ("pool", "validation", "test", "external"):
         if len(getattr(parts, name)) == 0 and name not in may_be_empty:
-            grouped = "" if source.groups is None else f" in {len(np.unique(source.groups))} groups, which go whole"
+            grouped = (
+                ""
+                if source.groups is None
+                else f" in {counted(len(np.unique(source.groups)), 'group, which goes', 'groups, which go')} whole"
+            )
             raise DataError(
                 f"data.split: the {name} part is empty ({len(source.labels)} samples in all{grouped}). Set"
                 " data.split.validation_fraction and test_fraction to suit, or add samples."

@@ -5,6 +5,7 @@ from typing import NamedTuple
 import numpy as np
 
 from jaxal.config.data import ExternalConfig, SplitConfig
+from jaxal.data.problems import counted
 from jaxal.data.source import TEST, TRAIN, VALIDATION, ImageSource
 from jaxal.data.splits import draw_parts, draw_priorities
 from jaxal.errors import DataError
@@ -108,8 +109,9 @@ def _leaks(groups: np.ndarray | None, sides: np.ndarray) -> list[str]:
                 f"{num_leaking} of {len(own)} {side} images ({num_leaking / len(own):.1%}) are of a group (patient)"
                 " that is in the pool too"
             )
+    torn = f"{num_torn} of {counted(len(names), 'group')} {'is' if num_torn == 1 else 'are'}"
     return [
-        f"WARNING: split by image: {'; '.join(numbers)}. {num_torn} of {len(names)} groups are on more than one side."
+        f"WARNING: split by image: {'; '.join(numbers)}. {torn} on more than one side."
         ' Results are better than they would be for new patients; data.split.by = "group" keeps groups together.'
     ]
 

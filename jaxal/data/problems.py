@@ -5,7 +5,7 @@ from typing import NamedTuple
 
 from jaxal.errors import DataError
 
-__all__ = ["Problem", "examples", "group_by_kind", "refusal", "shown"]
+__all__ = ["Problem", "counted", "examples", "group_by_kind", "refusal", "shown"]
 
 # Of each kind so many are named; the count says how many there are.
 NUM_EXAMPLES = 3
@@ -46,6 +46,15 @@ def group_by_kind(problems: Iterable[Problem]) -> dict[str, list[str]]:
     for problem in problems:
         kinds.setdefault(problem.kind, []).append(problem.where)
     return dict(sorted(kinds.items(), key=lambda item: (-len(item[1]), item[0])))
+
+
+def counted(number: int, one: str, several: str = "") -> str:
+    """Say how many there are: of one as `one` has it, else as `several`, which is one with an s where absent.
+
+    >>> counted(1, "image"), counted(2, "image"), counted(0, "class is empty", "classes are empty")
+    ('1 image', '2 images', '0 classes are empty')
+    """
+    return f"{number} {one if number == 1 else several or one + 's'}"
 
 
 def examples(places: Sequence[str]) -> str:

@@ -14,7 +14,7 @@ import numpy as np
 from jaxal.data.cache_files import file_sha256, read_sealed, sync_folder, temporary_file, write_sealed
 from jaxal.data.decoding import CANNOT_BE_READ, BadImageError, Decoded
 from jaxal.data.decoding_threads import Attempt, FileState
-from jaxal.data.problems import examples
+from jaxal.data.problems import counted, examples
 from jaxal.data.stored_image import StoredImage
 from jaxal.errors import DataError
 
@@ -174,8 +174,8 @@ def refuse_changed(names: Sequence[str]) -> None:
     """
     if names:
         raise DataError(
-            f"data.source: {len(names)} files changed while they were read: {examples(names)}. Run again when nothing "
-            "writes to them."
+            f"data.source: {counted(len(names), 'file')} changed while being read: {examples(names)}. Run again when"
+            " nothing writes to the data."
         )
 
 
@@ -251,3 +251,6 @@ def _entry(file: SourceFile, attempt: Attempt) -> Entry:
 def _sync(file: IO[bytes]) -> None:
     file.flush()
     os.fsync(file.fileno())
+    if hasattr(os, "posix_fadvise"):
+        # What is on the disk makes room for what comes: else a large build fills all memory, each page cleared first.
+        os.posix_fadvise(file.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)

@@ -9,6 +9,7 @@ from jaxal.config.reading import experiment_config
 from jaxal.config.strategies import BudgetSplitConfig, CBDALConfig
 from jaxal.config.study import ArmConfig, StudyConfig
 from jaxal.data.dataset import Dataset, Part
+from jaxal.data.problems import counted
 from jaxal.errors import ConfigError
 from jaxal.experiment import make_model, plan_labels
 from jaxal.training.batches import steps_per_epoch
@@ -87,7 +88,7 @@ def _notes(study: StudyConfig, dataset: Dataset, arms: tuple[ArmPlan, ...]) -> l
     if dataset.pool.groups is not None:
         num_groups = len(np.unique(dataset.pool.groups))
         aside = "; none of them is on another side of the split" if study.data.split.by == "group" else ""
-        notes.append(f"The pool's samples belong to {num_groups} groups{aside}.")
+        notes.append(f"The pool's samples belong to {counted(num_groups, 'group')}{aside}.")
         if len(study.seeds) > 1 and study.data.split.by == "group":
             notes.append(f"Sizes are those of seed {study.seeds[0]}; whole groups shift them from seed to seed.")
     if study.schedule.initial_fraction is not None:

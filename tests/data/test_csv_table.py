@@ -176,6 +176,12 @@ five,b,g,vald
     ]
 
 
+def test_nothing_but_a_line_end_ends_a_row(images):
+    text = 'image,label,note\n0.png,a,x\u2028y\x0bz\x1cw\n1.png,b,"two\r\nlines"\r2.png,a,last'
+    source = read(images, text)
+    assert source.columns["note"].tolist() == ["x\u2028y\x0bz\x1cw", "two\r\nlines", "last"]
+
+
 def test_missing_files_count_as_bad_images(images):
     text = "image,label\n0.png,a\nnone.png,b\n1.png,b\n"
     message = refused(images, text)

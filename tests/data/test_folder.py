@@ -182,7 +182,7 @@ def test_as_many_bad_files_as_allowed_are_left_out_and_told(top):
 def test_a_class_that_would_be_lost_is_refused(top):
     put(top / "bird" / "1.jpg", b"")
     message = refused(top, max_bad=100)
-    assert "no image can be used of 1 classes (bird)" in message
+    assert "no image can be used of 1 class (bird)" in message
     assert "1 × empty file: bird/1.jpg" in message
 
 

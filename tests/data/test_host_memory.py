@@ -1,10 +1,12 @@
 """What the host has left, and what it keeps."""
 
+import gc
 import resource
 
 import numpy as np
+import pytest
 
-from jaxal.data.host_memory import free_on_host, keep_freed_memory
+from jaxal.data.host_memory import free_on_host, keep_freed_memory, without_cycle_search
 
 MEGABYTE = 2**20
 
@@ -26,3 +28,24 @@ def test_freed_buffers_are_used_again():
         np.ones(16 * MEGABYTE, np.uint8)
     # Cleared anew each time, they would have ten times sixteen megabytes of pages.
     assert page_faults() - before < 10 * 16 * MEGABYTE // resource.getpagesize() // 4
+
+
+def test_the_search_for_cycles_is_as_it_was_afterwards():
+    assert gc.isenabled()
+    seen = []
+
+    def fail():
+        seen.append(gc.isenabled())
+        raise ValueError("x")
+
+    with pytest.raises(ValueError, match="x"), without_cycle_search():
+        fail()
+    assert seen == [False]
+    assert gc.isenabled()
+    gc.disable()
+    try:
+        with without_cycle_search():
+            pass
+        assert not gc.isenabled()
+    finally:
+        gc.enable()

@@ -297,7 +297,7 @@ def test_a_file_that_changes_meanwhile_is_refused(tmp_path, paths, monkeypatch):
         return decode(path, **options)
 
     monkeypatch.setattr(decoding_threads, "decode_file", changing)
-    with pytest.raises(DataError, match=r"1 files changed while they were read: .*2\.png"):
+    with pytest.raises(DataError, match=r"1 file changed while being read: .*2\.png"):
         opened(paths, tmp_path / "cache")
     assert names(only_folder(tmp_path / "cache")) == []
 

@@ -75,7 +75,7 @@ def test_images_without_a_label_are_counted_and_tables_that_are_not_used_are_nam
     assert any(
         note.startswith("3 images on disk have no label in train.csv: jpeg/test/ISIC_9000000.jpg") for note in notes
     )
-    assert "test.csv is not used: none of its 3 images has a label" in notes
+    assert "test.csv is not used: it has 3 images, none with a label" in notes
     assert "sample_submission.csv is not used: a form for submissions, by its name" in notes
     assert (
         "columns of train.csv: image from image_name, class from target and benign_malignant, group from patient_id"
@@ -148,8 +148,8 @@ def test_a_list_goes_before_the_mark_of_the_resized_form(tmp_path):
     put(top / "pairs.csv", table(("image_name_1", "image_name_2"), PAIRS[:1]))
     found = found_in(top)
     assert {each.id for each in found.records} == set(expected()) | {PAIRS[1][1]}
-    assert "1 duplicates dropped (pairs.csv)" in found.notes
-    assert "1 images with tfrecord = -1 are not in pairs.csv and stay" in found.notes
+    assert "1 duplicate dropped (pairs.csv)" in found.notes
+    assert "1 image with tfrecord = -1 is not in pairs.csv and stays" in found.notes
 
 
 def test_without_patients_lesions_are_the_groups(tmp_path):
@@ -161,7 +161,7 @@ def test_without_patients_lesions_are_the_groups(tmp_path):
     groups = {each.id: each.group for each in found.records}
     assert groups["ISIC_0000003"] == "ISIC_0000003"
     assert groups["ISIC_0000004"] == truth()[4].lesion
-    assert "1 of 10 images have no lesion and stand alone" in found.notes
+    assert "1 of 10 images has no lesion and stands alone" in found.notes
 
 
 def test_an_image_without_patient_joins_the_patient_of_its_lesion(tmp_path):

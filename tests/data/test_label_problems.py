@@ -250,11 +250,11 @@ def test_what_a_list_of_duplicates_says_is_told(top):
     put(top / "pairs.csv", b"image_1,image_2\na,b\nc,gone\nlost,gone 2\nd,d\n")
     notes = found_in(top).notes
     assert notes[-5:] == (
-        "1 duplicates dropped (pairs.csv)",
-        "1 images in pairs.csv stay: what they are a copy of is not in the labels",
-        "1 of 4 pairs in pairs.csv are of images that are not in the labels",
-        "1 pairs in pairs.csv are of an image with itself and say nothing",
-        "1 of the duplicates have another label than the image that they are a copy of",
+        "1 duplicate dropped (pairs.csv)",
+        "1 image in pairs.csv stays: what it is a copy of is not in the labels",
+        "1 of 4 pairs in pairs.csv is of images that are not in the labels",
+        "1 pair in pairs.csv is of an image with itself and says nothing",
+        "1 of the duplicates has another label than the image that it is a copy of",
     )
 
 

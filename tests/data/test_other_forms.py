@@ -84,8 +84,8 @@ def test_a_column_per_class_with_lesions_in_a_table_beside(top, zero, one):
     for note in (
         "class UNK has no image and is left out",
         "lesion_id from ISIC_2019_Training_Metadata.csv",
-        "ISIC_2019_Test_Metadata.csv is not used: none of its 1 images has a label",
-        "1 of 8 images have no lesion and stand alone",
+        "ISIC_2019_Test_Metadata.csv is not used: it has 1 image, none with a label",
+        "1 of 8 images has no lesion and stands alone",
     ):
         assert note in found.notes
 
@@ -167,7 +167,7 @@ def test_a_list_of_classes_chooses_from_a_table_too(top):
     found = found_in(top, class_list=str(top / "list.txt"))
     assert found.class_names == ("dog", "cat")
     assert labels_of(found) == {"1": "cat", "2": "dog"}
-    assert "1 classes that list.txt has not were left out: cow" in found.notes
+    assert "1 class that list.txt has not was left out: cow" in found.notes
 
 
 def test_the_centers_of_a_table_make_an_external_test(top):

@@ -4,7 +4,7 @@ import re
 from collections import Counter
 from pathlib import Path
 
-from jaxal.data.problems import Problem, examples, shown
+from jaxal.data.problems import Problem, counted, examples, shown
 from jaxal.data.readers.drafts import Drafts
 from jaxal.errors import DataError
 
@@ -65,7 +65,8 @@ def only_listed(drafts: Drafts, path: Path) -> Drafts:
     classes, problems = read_class_list(path, labels)
     others = sorted(labels - set(classes))
     rows = [row._replace(label=classes[row.label]) for row in drafts.rows if row.label in classes]
-    left = [f"{len(others)} classes that {path.name} has not were left out: {examples(others)}"] if others else []
+    what = counted(len(others), f"class that {path.name} has not was", f"classes that {path.name} has not were")
+    left = [f"{what} left out: {examples(others)}"] if others else []
     return drafts._replace(
         rows=rows,
         problems=[*drafts.problems, *problems],

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from jaxal.config.data import ImagesConfig
-from jaxal.data.problems import Problem, shown
+from jaxal.data.problems import Problem, counted, shown
 from jaxal.data.readers.csv_text import read_header, read_table
 from jaxal.data.readers.duplicates import PAIRS, Copies, pair_columns, pairs_of, second_copies
 from jaxal.data.readers.isic import is_marked_duplicate
@@ -67,29 +67,53 @@ def find_copies(
     first = {id_of(two): id_of(one) for one, two in pairs}
     num_other = sum(labels.get(first.get(name, name), labels[name]) != labels[name] for name in copies.second)
     if num_other:
-        notes.append(f"{num_other} of the duplicates have another label than the image that they are a copy of")
-    unlisted = len(marked - copies.second)
+        what = (
+            "has another label than the image that it is"
+            if num_other == 1
+            else "have another label than the image that they are"
+        )
+        notes.append(f"{num_other} of the duplicates {what} a copy of")
+    unlisted, name = len(marked - copies.second), Path(path).name
     if unlisted:
-        notes.append(f"{unlisted} images with tfrecord = -1 are not in {Path(path).name} and stay")
+        notes.append(
+            counted(
+                unlisted,
+                f"image with tfrecord = -1 is not in {name} and stays",
+                f"images with tfrecord = -1 are not in {name} and stay",
+            )
+        )
     return Dropped(ids, notes, problems)
 
 
 def _said(second: frozenset[str], source: str, config: ImagesConfig) -> tuple[frozenset[str], list[str]]:
     if config.duplicates == "keep":
-        return frozenset(), [f'{len(second)} duplicates kept, as duplicates = "keep" says ({source})']
-    return second, [f"{len(second)} duplicates dropped ({source})"]
+        return frozenset(), [f'{counted(len(second), "duplicate")} kept, as duplicates = "keep" says ({source})']
+    return second, [f"{counted(len(second), 'duplicate')} dropped ({source})"]
 
 
 def _remarks(copies: Copies, num_pairs: int, source: str) -> list[str]:
     remarks = []
     if copies.num_single:
-        remarks.append(f"{copies.num_single} images in {source} stay: what they are a copy of is not in the labels")
+        remarks.append(
+            counted(
+                copies.num_single,
+                f"image in {source} stays: what it is a copy of is not in the labels",
+                f"images in {source} stay: what they are a copy of is not in the labels",
+            )
+        )
     if copies.num_elsewhere:
         remarks.append(
-            f"{copies.num_elsewhere} of {num_pairs} pairs in {source} are of images that are not in the labels"
+            f"{copies.num_elsewhere} of {counted(num_pairs, 'pair')} in {source}"
+            f" {'is' if copies.num_elsewhere == 1 else 'are'} of images that are not in the labels"
         )
     if copies.num_self:
-        remarks.append(f"{copies.num_self} pairs in {source} are of an image with itself and say nothing")
+        remarks.append(
+            counted(
+                copies.num_self,
+                f"pair in {source} is of an image with itself and says nothing",
+                f"pairs in {source} are of an image with itself and say nothing",
+            )
+        )
     return remarks
 
 

@@ -10,11 +10,12 @@ from typing import NamedTuple
 
 from jaxal.config.data import CSVConfig
 from jaxal.data.decoding import EXTENSIONS
+from jaxal.data.host_memory import without_cycle_search
 from jaxal.data.image_shards import OnImages
-from jaxal.data.problems import Problem, refusal, shown
+from jaxal.data.problems import Problem, shown
 from jaxal.data.readers.csv_text import Row, Table, read_table
 from jaxal.data.readers.image_files import make_source
-from jaxal.data.records import PART_NAMES, ImageRecord, LabeledFiles
+from jaxal.data.records import PART_NAMES, Cells, ImageRecord, LabeledFiles
 from jaxal.data.source import TRAIN, ImageSource
 from jaxal.errors import DataError
 
@@ -52,21 +53,11 @@ def read_csv(config: CSVConfig, on_images: OnImages | None = None) -> ImageSourc
             more image files than max_bad cannot be used.
     """
     found, roles = _find(config)
-    where = _where(config)
-    if found.problems:
-        unread = " and ".join(
-            f'data.source.{name}_column = ""' for name in ("group", "split") if getattr(roles, name) is not None
-        )
-        advice = "Correct these lines; none was used." + (f" {unread} leaves such a column unread." if unread else "")
-        raise refusal(found.problems, heading=where, advice=advice)
-    return make_source(
-        found.records,
-        config,
-        class_names=found.class_names,
-        where=where,
-        on_images=on_images,
-        notes=found.notes,
+    unread = " and ".join(
+        f'data.source.{name}_column = ""' for name in ("group", "split") if getattr(roles, name) is not None
     )
+    advice = "Correct these lines; none was used." + (f" {unread} leaves such a column unread." if unread else "")
+    return make_source(found, config, advice=advice, on_images=on_images)
 
 
 def find_csv(config: CSVConfig) -> LabeledFiles:
@@ -78,6 +69,7 @@ def find_csv(config: CSVConfig) -> LabeledFiles:
     return _find(config)[0]
 
 
+@without_cycle_search()
 def _find(config: CSVConfig) -> tuple[LabeledFiles, _Roles]:
     path = Path(config.path).expanduser().absolute()
     table = read_table(path, config.path, (config.image_column, config.label_column))
@@ -87,13 +79,9 @@ def _find(config: CSVConfig) -> tuple[LabeledFiles, _Roles]:
     problems = list(table.problems)
     records = list(_records(table, roles, kept, folder, problems))
     if not records and not problems:
-        raise DataError(f"{_where(config)} has a header but no rows")
+        raise DataError(f"data.source.path: {shown(str(path))} has a header but no rows")
     class_names = order_classes({record.label for record in records})
     return LabeledFiles("label table", records, class_names, tuple(problems), notes), roles
-
-
-def _where(config: CSVConfig) -> str:
-    return f"data.source.path: {shown(str(Path(config.path).expanduser().absolute()))}"
 
 
 def _roles(table: Table, config: CSVConfig) -> _Roles:
@@ -152,12 +140,14 @@ def _records(
     table: Table, roles: _Roles, kept: list[str], folder: Path, problems: list[Problem]
 ) -> Iterator[ImageRecord]:
     """Make records of the rows and put down what is wrong with them."""
-    find = _finder(folder)
+    find, real_path = _finder(folder), _real_path_finder()
     seen: dict[str, tuple[int, str]] = {}
+    all_positions = {column: position for position, column in enumerate(table.header)}
+    positions = {column: all_positions[column] for column in kept}
+    wanted = {"image": roles.image, "label": roles.label, "group": roles.group}
     for row in table.rows:
-        cells = dict(zip(table.header, row.cells, strict=True))
+        cells = Cells(all_positions, row.cells)
         name, label = cells[roles.image], cells[roles.label]
-        wanted = {"image": roles.image, "label": roles.label, "group": roles.group}
         wrong = [Problem(_line(row), f"no {what}") for what, column in wanted.items() if column and not cells[column]]
         part = None
         if roles.split:
@@ -169,14 +159,14 @@ def _records(
         if ambiguous:
             wrong.append(Problem(f"{_line(row)} ({name})", "image name that several files have with an ending"))
         if name:
-            line, other = seen.setdefault(os.path.realpath(file), (row.line, label))
+            line, other = seen.setdefault(real_path(file), (row.line, label))
             if line != row.line:
                 kind = "image of an earlier row" + (", with another label" if label != other else "")
                 wrong.append(Problem(f"{_line(row)} ({name}, line {line})", kind))
         problems.extend(wrong)
         if not wrong:
             group = cells[roles.group] if roles.group else None
-            yield ImageRecord(name, file, label, group, part, {column: cells[column] for column in kept})
+            yield ImageRecord(name, file, label, group, part, Cells(positions, row.cells))
 
 
 def _finder(folder: Path) -> Callable[[str], tuple[str, bool]]:
@@ -204,6 +194,19 @@ def _finder(folder: Path) -> Callable[[str], tuple[str, bool]]:
         return (os.path.join(place, files[0]) if files else path), len(files) > 1
 
     return find
+
+
+def _real_path_finder() -> Callable[[str], str]:
+    """Make os.path.realpath of many files in few folders: each folder is looked up once, not with each file."""
+    real_folder = functools.cache(os.path.realpath)
+
+    def real_path(file: str) -> str:
+        place, name = os.path.split(file)
+        if name in ("", os.curdir, os.pardir) or os.path.islink(file):
+            return os.path.realpath(file)
+        return os.path.join(real_folder(place), name)
+
+    return real_path
 
 
 def _line(row: Row) -> str:

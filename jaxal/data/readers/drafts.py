@@ -10,6 +10,7 @@ from jaxal.data.readers.csv_table import PARTS, further_columns
 from jaxal.data.readers.file_index import ImageIndex, image_stem, name_of
 from jaxal.data.readers.isic import form_of
 from jaxal.data.readers.label_tables import LabelTable
+from jaxal.data.records import Cells
 
 __all__ = ["AMBIGUOUS", "UNKNOWN_PART", "Draft", "Drafts", "draft_tables", "make_ids", "unused_images"]
 
@@ -50,14 +51,14 @@ def draft_tables(tables: Sequence[LabelTable], index: ImageIndex) -> Drafts:
     form = form_of(header, [plain_name(column) for column in first.labels.columns], stem)
     source = ", ".join(each.rows.table.path.name for each in tables)
     drafts = Drafts(form, source, [], [], [], set())
-    seen: dict[str, tuple[str, str]] = {}
+    seen: dict[int | str, tuple[str, int, str]] = {}
     for each in tables:
         _draft_table(each, index, drafts, seen, prefix=f"{each.rows.table.path.name} " if len(tables) > 1 else "")
     return drafts
 
 
 def _draft_table(
-    chosen: LabelTable, index: ImageIndex, drafts: Drafts, seen: dict[str, tuple[str, str]], prefix: str
+    chosen: LabelTable, index: ImageIndex, drafts: Drafts, seen: dict[int | str, tuple[str, int, str]], prefix: str
 ) -> None:
     rows, labels = chosen.rows, chosen.labels
     table = rows.table
@@ -69,9 +70,11 @@ def _draft_table(
         drafts.notes.extend(f"class {column} has no image and is left out" for column in empty)
     drafts.notes.extend([*_columns_note(chosen, list(groups.values()), prefix), *notes, *labels.notes])
     drafts.problems.extend(Problem(f"{prefix}{each.where}", each.kind) for each in table.problems)
+    position = {column: number for number, column in enumerate(table.header)}
+    further = {column: position[column] for column in kept}
+    facts = {kind: position[column] for kind, column in groups.items()}
     for number, row in enumerate(table.rows):
-        cells = dict(zip(table.header, row.cells, strict=True))
-        name, label, hits = cells[rows.image], labels.cells[number], rows.hits[number]
+        name, label, hits = row.cells[position[rows.image]], labels.cells[number], rows.hits[number]
         drafts.used.update(hits)
         if number in labels.left_out:
             continue
@@ -91,20 +94,20 @@ def _draft_table(
             wrong.append(Problem(f"{place}: {files}", AMBIGUOUS))
         part = chosen.part_name
         if rows.part:
-            part = PARTS.get(cells[rows.part].lower())
+            cell = row.cells[position[rows.part]]
+            part = PARTS.get(cell.lower())
             if part is None:
-                wrong.append(Problem(f"{place}: {cells[rows.part]!r}", UNKNOWN_PART))
+                wrong.append(Problem(f"{place}: {cell!r}", UNKNOWN_PART))
         if is_named:
-            key = index.files[hits[0]] if hits else f"missing {name}"
-            where, other = seen.setdefault(key, (f"{prefix}line {row.line}", label))
-            if where != f"{prefix}line {row.line}":
-                kind = "image of an earlier row" + (", with another label" if label != other else "")
-                wrong.append(Problem(f"{place}, {where}", kind))
+            own = (prefix, row.line, label)
+            first = seen.setdefault(hits[0] if hits else name, own)
+            if first is not own:
+                kind = "image of an earlier row" + (", with another label" if label != first[2] else "")
+                wrong.append(Problem(f"{place}, {first[0]}line {first[1]}", kind))
         drafts.problems.extend(wrong)
         if not wrong:
-            facts = {kind: cells[column] for kind, column in groups.items()}
-            further = {column: cells[column] for column in kept}
-            drafts.rows.append(Draft(name, hits[0] if hits else None, label, part, further, facts))
+            cells = Cells(further, row.cells)
+            drafts.rows.append(Draft(name, hits[0] if hits else None, label, part, cells, Cells(facts, row.cells)))
 
 
 def _columns_note(chosen: LabelTable, groups: list[str], prefix: str) -> list[str]:

@@ -8,7 +8,7 @@ from typing import NamedTuple
 from jaxal.config.data import FolderConfig
 from jaxal.data.decoding import EXTENSIONS
 from jaxal.data.image_shards import OnImages
-from jaxal.data.problems import Problem, examples, refusal, shown
+from jaxal.data.problems import Problem, examples, shown
 from jaxal.data.readers.image_files import make_source
 from jaxal.data.records import PART_NAMES, ImageRecord, LabeledFiles
 from jaxal.data.source import ImageSource
@@ -48,18 +48,7 @@ def read_folder(config: FolderConfig, on_images: OnImages | None = None) -> Imag
         DataError: there is no such folder, a class without images, an image outside of the classes, parts beside other
             folders, a folder that cannot be read; or more files than max_bad cannot be used.
     """
-    found = find_folder(config.path)
-    where = f"data.source.path: {shown(str(Path(config.path).expanduser().absolute()))}"
-    if found.problems:
-        raise refusal(found.problems, heading=where, advice=folder_advice(config.path))
-    return make_source(
-        found.records,
-        config,
-        class_names=found.class_names,
-        where=where,
-        on_images=on_images,
-        notes=found.notes,
-    )
+    return make_source(find_folder(config.path), config, advice=folder_advice(config.path), on_images=on_images)
 
 
 def find_folder(path: str, only: frozenset[str] | None = None) -> LabeledFiles:

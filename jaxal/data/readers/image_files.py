@@ -2,6 +2,7 @@
 
 import hashlib
 from collections.abc import Sequence
+from pathlib import Path
 from types import MappingProxyType
 
 import msgspec
@@ -9,35 +10,40 @@ import numpy as np
 
 from jaxal.config.data import CSVConfig, FolderConfig, ImagesConfig
 from jaxal.data.image_shards import CachedImages, OnImages, open_images
+from jaxal.data.problems import refusal, shown
 from jaxal.data.readers.usable_images import is_utf8, usable_images
-from jaxal.data.records import ImageRecord
+from jaxal.data.records import ImageRecord, LabeledFiles
 from jaxal.data.source import ImageSource
 
 __all__ = ["ImageRecord", "make_source", "source_of"]
 
 
 def make_source(
-    records: Sequence[ImageRecord],
+    found: LabeledFiles,
     config: FolderConfig | CSVConfig | ImagesConfig,
     *,
-    class_names: tuple[str, ...],
-    where: str,
+    advice: str,
     on_images: OnImages | None = None,
-    notes: tuple[str, ...] = (),
 ) -> ImageSource:
-    """Open the images of some records, leave out those that cannot be used, and say so in the notes.
+    """Open the images of a data set, leave out those that cannot be used, and say so in the notes.
 
     Args:
-        records: with distinct ids, in the order of the source; either all have a group (a part) or none has.
-        config: size, color, cache and how many files may be left out.
-        class_names: in the order of the labels.
-        where: what the records are from, for refusals.
+        found: what was found there; of its records either all have a group (a part) or none has.
+        config: where, size, color, cache and how many files may be left out.
+        advice: what to do about problems with the labels.
         on_images: told how far decoding is.
-        notes: what reading the records had to say.
 
     Raises:
-        DataError: more files than max_bad cannot be used, none of a class can, or the cache cannot be written.
+        DataError: there are problems with the labels, more files than max_bad cannot be used, none of a class can, or
+            the cache cannot be written.
     """
+    where = f"data.source.path: {shown(str(Path(config.path).expanduser().absolute()))}"
+    # Where the form was not asked for, it is told.
+    is_form_found = isinstance(config, ImagesConfig)
+    if found.problems:
+        heading = f"{where} ({found.form})" if is_form_found else where
+        raise refusal(found.problems, heading=heading, advice=advice)
+    records = found.records
     is_named = [is_utf8(record.id, record.label) for record in records]
     images = open_images(
         [record.path for record, flag in zip(records, is_named, strict=True) if flag],
@@ -52,10 +58,11 @@ def make_source(
         images,
         max_bad=config.max_bad,
         setting="data.source.max_bad =",
-        class_names=class_names,
+        class_names=found.class_names,
         where=where,
     )
-    return source_of(usable.kept, class_names, images)._replace(notes=(*notes, *usable.notes))
+    notes = (*([f"form: {found.form}"] if is_form_found else []), *found.notes, *usable.notes)
+    return source_of(usable.kept, found.class_names, images)._replace(notes=notes)
 
 
 def source_of(records: Sequence[ImageRecord], class_names: tuple[str, ...], images: CachedImages) -> ImageSource:

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import NamedTuple
 
-from jaxal.data.problems import Problem
+from jaxal.data.problems import Problem, counted
 from jaxal.data.readers.label_columns import cells_of
 from jaxal.data.readers.label_tables import ImageTable
 
@@ -24,7 +24,7 @@ class Facts(NamedTuple):
 
 
 def read_facts(
-    tables: Sequence[ImageTable], ids: frozenset[str], id_of: Callable[[str], str], has: Collection[str]
+    tables: Sequence[ImageTable], ids: Collection[str], id_of: Callable[[str], str], has: Collection[str]
 ) -> Facts:
     """Read the tables that know more of what belongs together than that of the labels.
 
@@ -41,7 +41,9 @@ def read_facts(
         names = [id_of(name) for name in cells_of(each.table, each.image)]
         num_known = sum(name in ids for name in names)
         if not num_known and each.labels is None:
-            notes.append(f"{each.table.path.name} is not used: none of its {len(names)} images has a label")
+            notes.append(
+                f"{each.table.path.name} is not used: it has {counted(len(names), 'image')}, none with a label"
+            )
         elif num_known and kinds:
             useful.append((each, kinds, names))
     cells: dict[str, dict[str, str]] = {}
@@ -97,7 +99,8 @@ def join_groups(ids: Sequence[str], kinds: Mapping[str, Sequence[str]]) -> tuple
             group = name if name not in taken else f"image {name}"
         groups.append(group)
     kind = "group" if order[0] == "set" else order[0]
-    notes = (f"{len(set(groups))} groups, by {kind}",)
+    notes = (f"{counted(len(set(groups)), 'group')}, by {kind}",)
     if num_alone:
-        notes += (f"{num_alone} of {len(ids)} images have no {kind} and stand alone",)
+        what = f"has no {kind} and stands" if num_alone == 1 else f"have no {kind} and stand"
+        notes += (f"{num_alone} of {counted(len(ids), 'image')} {what} alone",)
     return groups, notes

@@ -98,7 +98,11 @@ def find_rows(names: Sequence[str], index: ImageIndex) -> list[list[int]]:
     is_path = any("/" in name for name in distinct)
     bare = {os.path.basename(name) for name in distinct}
     is_distinct = len(bare) == len(distinct)
-    return [find_image(index, name, is_path=is_path, is_distinct=is_distinct) if name else [] for name in names]
+    nothing: list[int] = []  # the same for all that are missing, who may be many
+    return [
+        (find_image(index, name, is_path=is_path, is_distinct=is_distinct) or nothing) if name else nothing
+        for name in names
+    ]
 
 
 def choose_tables(

@@ -7,8 +7,9 @@ from typing import NamedTuple
 
 from jaxal.config.data import ImagesConfig
 from jaxal.data.build_folder import is_build_folder
+from jaxal.data.host_memory import without_cycle_search
 from jaxal.data.image_shards import OnImages
-from jaxal.data.problems import Problem, examples, refusal, shown
+from jaxal.data.problems import Problem, counted, examples, shown
 from jaxal.data.readers.class_folders import draft_folders
 from jaxal.data.readers.class_lists import only_listed, read_class_list
 from jaxal.data.readers.csv_table import nearest_column
@@ -20,7 +21,7 @@ from jaxal.data.readers.isic import UNCLEAR
 from jaxal.data.readers.label_columns import SPELLINGS, spelling_problems, usual_names
 from jaxal.data.readers.label_tables import ImageTable, choose_tables, read_tables
 from jaxal.data.readers.part_lists import find_part_lists
-from jaxal.data.readers.pool_records import OUTSIDE, make_records, stray_file
+from jaxal.data.readers.pool_records import OUTSIDE, make_records, stray_finder
 from jaxal.data.records import LabeledFiles
 from jaxal.data.source import ImageSource
 from jaxal.errors import DataError
@@ -46,19 +47,10 @@ def read_images(config: ImagesConfig, on_images: OnImages | None = None) -> Imag
         DataError: as `find_labels`; anything is wrong with the labels; or more image files than max_bad cannot be used.
     """
     found = find_labels(config)
-    where = f"data.source.path: {shown(str(Path(config.path).expanduser().absolute()))}"
-    if found.problems:
-        raise refusal(found.problems, heading=f"{where} ({found.form})", advice=label_advice(found.problems))
-    return make_source(
-        found.records,
-        config,
-        class_names=found.class_names,
-        where=where,
-        on_images=on_images,
-        notes=(f"form: {found.form}", *found.notes),
-    )
+    return make_source(found, config, advice=label_advice(found.problems), on_images=on_images)
 
 
+@without_cycle_search()
 def find_labels(config: ImagesConfig) -> LabeledFiles:
     """Find the images, classes, groups and parts of a data set without opening an image.
 
@@ -184,11 +176,11 @@ def _drafts(search: _Search, config: ImagesConfig) -> tuple[Drafts, list[ImageTa
     drafts.notes.extend([*notes, *more])
     if not config.label_column:
         drafts.problems.extend(spelling_problems([row.label for row in drafts.rows]))
-    if drafts.rows and not has_images and not any(stray_file(search.files, row.name) for row in drafts.rows):
+    if drafts.rows and not has_images and not any(map(stray_finder(search.files), (row.name for row in drafts.rows))):
         raise DataError(
-            f"data.source.path: {drafts.source} has {len(drafts.rows)} images, of which none was found among the"
-            f" {len(search.files.files)} image files in {examples(search.files.roots)}: {drafts.rows[0].name}, …."
-            " Set data.source.images to the folders that hold them."
+            f"data.source.path: {drafts.source} has {counted(len(drafts.rows), 'image')}, of which none was found among"
+            f" the {counted(len(search.files.files), 'image file')} in {examples(search.files.roots)}:"
+            f" {drafts.rows[0].name}, …. Set data.source.images to the folders that hold them."
         )
     return drafts, facts
 
@@ -218,8 +210,8 @@ def _nothing(search: _Search, config: ImagesConfig) -> DataError:
         name = shown(os.path.relpath(path, search.folder))
         said = f"has the columns {', '.join(map(repr, header))}" if header else _why_no_table(path)
         lines.append(f"  {name} {said}")
-    lines += [f"  … and {len(tables) - 10} tables more"] if len(tables) > 10 else []
-    lines.append(f"  {len(search.files.files)} image files in {examples(search.files.roots)}")
+    lines += [f"  … and {counted(len(tables) - 10, 'table')} more"] if len(tables) > 10 else []
+    lines.append(f"  {counted(len(search.files.files), 'image file')} in {examples(search.files.roots)}")
     lines.append(
         "Expected is a CSV file with a column for the image (image_name, image, file, …) and one for its class (target,"
         " label, class, dx, …; data.source.image_column and label_column name others), or a folder per class."

@@ -1,5 +1,7 @@
 """Drafts to records: ids, groups, copies dropped, missing files told apart."""
 
+import functools
+import itertools
 import os
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
@@ -13,10 +15,10 @@ from jaxal.data.readers.drafts import Drafts, make_ids, unused_images
 from jaxal.data.readers.file_index import ImageIndex, image_stem
 from jaxal.data.readers.image_groups import join_groups, read_facts
 from jaxal.data.readers.label_tables import ImageTable
-from jaxal.data.records import ImageRecord, LabeledFiles
+from jaxal.data.records import Cells, ImageRecord, LabeledFiles
 from jaxal.errors import DataError
 
-__all__ = ["OUTSIDE", "make_records", "stray_file"]
+__all__ = ["OUTSIDE", "make_records", "stray_finder"]
 
 OUTSIDE = "image outside of the image folders"
 
@@ -39,13 +41,13 @@ def make_records(
     ids = make_ids([row.name for row in drafts.rows])
     labels = {name: row.label for name, row in zip(ids, drafts.rows, strict=True)}
     problems, notes = list(drafts.problems), list(drafts.notes)
-    problems += [Problem(name, "id that several images have") for name, count in Counter(ids).items() if count > 1]
+    if len(labels) < len(ids):
+        problems += [Problem(name, "id that several images have") for name, count in Counter(ids).items() if count > 1]
     id_of = _id_maker(labels)
     dropped = find_copies(copies, config, labels, _marks(drafts, ids), id_of)
-    kept = [(name, row) for name, row in zip(ids, drafts.rows, strict=True) if name not in dropped.ids]
-    kept = sorted({name: (name, row) for name, row in kept}.values(), key=lambda each: each[0])
+    kept = sorted({each: row for each, row in zip(ids, drafts.rows, strict=True) if each not in dropped.ids}.items())
     own = {kind for _, row in kept[:1] for kind in row.groups}
-    facts = read_facts(tables, frozenset(labels), id_of, own)
+    facts = read_facts(tables, labels.keys(), id_of, own)
     kinds = {kind: [row.groups.get(kind, "") for _, row in kept] for kind in own}
     for kind, column in facts.groups.items():
         kinds[kind] = [facts.cells.get(name, {}).get(column, "") for name, _ in kept]
@@ -55,21 +57,26 @@ def make_records(
         raise DataError(f"data.source.split_column = {config.split_column!r}: no such column in {drafts.source}")
     groups, group_notes = join_groups([name for name, _ in kept], kinds)
     further = [column for column in facts.columns if column not in facts.groups.values()]
-    columns = list(dict.fromkeys([*(column for _, row in kept for column in row.cells), *further]))
+    columns = list(dict.fromkeys(itertools.chain(*({tuple(row.cells): None for _, row in kept}), further)))
     if groups is None and columns and config.group_column is None:
         notes.append(
             f"no column of {drafts.source} is known to say what belongs together: every image stands alone;"
             f" data.source.group_column may be one of {examples(columns)}"
         )
     records, missing = [], []
+    positions = {column: position for position, column in enumerate(columns)}
+    stray = stray_finder(index)
     for number, (name, row) in enumerate(kept):
-        path = stray_file(index, row.name) if row.file is None else index.files[row.file]
+        path = stray(row.name) if row.file is None else index.files[row.file]
         if path is None:
             missing.append(Problem(row.name, "missing"))
             path = os.path.join(index.roots[0], row.name)
         elif row.file is None and not _lies_below(path, index.roots):
             problems.append(Problem(row.name, OUTSIDE))
-        known = {**facts.cells.get(name, {}), **row.cells}
+        cells = row.cells
+        if name in facts.cells or len(cells) < len(columns):
+            known = {**facts.cells.get(name, {}), **cells}
+            cells = Cells(positions, [known.get(column, "") for column in columns])
         records.append(
             ImageRecord(
                 name,
@@ -77,7 +84,7 @@ def make_records(
                 row.label,
                 group=None if groups is None else groups[number],
                 part=row.part,
-                columns={column: known.get(column, "") for column in columns},
+                columns=cells,
             )
         )
     present = {record.label for record in records}
@@ -91,10 +98,33 @@ def make_records(
     )
 
 
-def stray_file(index: ImageIndex, name: str) -> str | None:
-    """Find a file that the name is a path of, though it is not in the index: elsewhere, or with an odd ending."""
-    paths = (os.path.join(root, name) for root in index.roots)
-    return next((path for path in paths if name and "\0" not in name and os.path.isfile(path)), None)
+def stray_finder(index: ImageIndex) -> Callable[[str], str | None]:
+    """Make the function that finds a file which a name is a path of, though it is not in the index.
+
+    It lies elsewhere, or has an odd ending. Names may be many: a folder is listed once, only what is in it looked up.
+    """
+
+    @functools.cache
+    def names_in(folder: str) -> frozenset[str] | None:
+        try:
+            return frozenset(os.listdir(folder))
+        except (FileNotFoundError, NotADirectoryError):
+            return frozenset()
+        except (OSError, ValueError):
+            return None  # its files may be there all the same
+
+    def find(name: str) -> str | None:
+        if not name or "\0" in name:
+            return None
+        for root in index.roots:
+            path = os.path.join(root, name)
+            folder, base = os.path.split(path)
+            names = names_in(folder)
+            if (names is None or base in names) and os.path.isfile(path):
+                return path
+        return None
+
+    return find
 
 
 def _lies_below(path: str, roots: Sequence[str]) -> bool:
@@ -113,9 +143,13 @@ def _marks(drafts: Drafts, ids: Sequence[str]) -> dict[str, str]:
 
 def _id_maker(labels: Mapping[str, str]) -> Callable[[str], str]:
     """Make the function that finds the id of a name in another table, with or without folders and ending."""
-    by_base: dict[str, list[str]] = {}
-    for name in labels:
-        by_base.setdefault(image_stem(os.path.basename(name)), []).append(name)
+
+    @functools.cache  # built where there is another table
+    def by_base() -> dict[str, list[str]]:
+        names: dict[str, list[str]] = {}
+        for name in labels:
+            names.setdefault(image_stem(os.path.basename(name)), []).append(name)
+        return names
 
     def id_of(name: str) -> str:
         plain = name.replace("\\", "/")
@@ -123,7 +157,7 @@ def _id_maker(labels: Mapping[str, str]) -> Callable[[str], str]:
             if each in labels:
                 return each
         base = image_stem(os.path.basename(plain))
-        found = by_base.get(base, [])
+        found = by_base().get(base, [])
         return found[0] if len(found) == 1 else base
 
     return id_of

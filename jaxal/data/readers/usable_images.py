@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from jaxal.data.image_shards import CachedImages
-from jaxal.data.problems import Problem, examples, group_by_kind, refusal
+from jaxal.data.problems import Problem, counted, examples, group_by_kind, refusal
 from jaxal.data.records import ImageRecord
 
 __all__ = ["NOT_UTF8", "Usable", "conversion_notes", "copy_notes", "is_utf8", "usable_images"]
@@ -52,7 +52,8 @@ def usable_images(
     if len(bad) > max_bad:
         raise refusal(
             bad,
-            heading=f"{where}: {len(bad)} of {len(records)} images cannot be used, {max_bad} may be left out",
+            heading=f"{where}: {len(bad)} of {counted(len(records), 'image')} cannot be used, {max_bad} may be left"
+            " out",
             advice=f"Repair or remove them, or leave them out with {setting} {len(bad)}.",
         )
     kept = [record for position, record in enumerate(records) if position not in kinds]
@@ -60,7 +61,7 @@ def usable_images(
     if lost or not kept:
         raise refusal(
             bad,
-            heading=f"{where}: no image can be used of {len(lost)} classes ({examples(lost)})",
+            heading=f"{where}: no image can be used of {counted(len(lost), 'class', 'classes')} ({examples(lost)})",
             advice="Repair them, or remove these classes.",
         )
     used = [(sha256, records[named[position]]) for position, sha256 in enumerate(images.sha256) if sha256]

@@ -9,7 +9,7 @@ from typing import Any
 from jaxal.config.data import TFDSConfig
 from jaxal.data.decoding import BadImageError
 from jaxal.data.image_shards import OnImages, open_images
-from jaxal.data.problems import Problem, examples, refusal, shown
+from jaxal.data.problems import Problem, counted, examples, refusal, shown
 from jaxal.data.readers.image_files import source_of
 from jaxal.data.readers.usable_images import usable_images
 from jaxal.data.records import PART_NAMES, ImageRecord
@@ -76,7 +76,8 @@ def read_tfds(config: TFDSConfig, on_images: OnImages | None = None) -> ImageSou
         where=where,
     )
     empty = [name for name in roles.class_names if name not in present]
-    notes = (f"{len(empty)} classes of the set have no image and are left out: {examples(empty)}",) if empty else ()
+    what = counted(len(empty), "class of the set has no image and is", "classes of the set have no image and are")
+    notes = (f"{what} left out: {examples(empty)}",) if empty else ()
     return source_of(usable.kept, class_names, opened)._replace(notes=(*notes, *usable.notes))
 
 

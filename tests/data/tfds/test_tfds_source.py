@@ -193,7 +193,7 @@ def test_a_class_without_an_image_is_said(data):
     colors(data, rows, {"label": F.ClassLabel(names=["a", "b", "c"])})
     found = read(data)
     assert found.class_names == ("a", "b")
-    assert "1 classes of the set have no image and are left out: c" in found.notes
+    assert "1 class of the set has no image and is left out: c" in found.notes
 
 
 def test_splits_without_names_of_parts_must_be_chosen(data):
