@@ -8,7 +8,7 @@ import sys
 import warnings
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Annotated, NoReturn
+from typing import Annotated, Literal, NoReturn
 
 import tyro
 
@@ -91,10 +91,69 @@ class Strategies:
     """List the acquisition strategies: paper, what each needs, what it costs."""
 
 
+@dataclasses.dataclass(frozen=True)
+class ImageFiles:
+    path: Annotated[str, tyro.conf.Positional]
+    """A folder, or the CSV file with the labels."""
+    images: tuple[str, ...] | None = None
+    """Folders that hold the images, at any depth; where absent, all below the path."""
+    labels: str | None = None
+    """The CSV file with the labels, where several could be it."""
+    duplicates: Literal["drop", "keep"] | None = None
+    """Whether the second image of each pair in a list of duplicates is dropped (the default) or kept."""
+    duplicates_file: str | None = None
+    """The list of duplicates; found by its columns where absent."""
+    image_column: str | None = None
+    """Name of the column with the image; found by the usual names where absent."""
+    label_column: str | None = None
+    """Name of the column with the class."""
+    group_column: str | None = None
+    """Name of the column of what belongs together, such as a patient; '' reads none."""
+    split_column: str | None = None
+    """Name of the column with train, validation or test; '' reads none."""
+    class_list: str | None = None
+    """A text file with the class folders to read, one per line."""
+    unclear_diagnosis: Literal["refuse", "benign", "leave_out"] | None = None
+    """What to make of an ISIC diagnosis that is neither benign nor malignant; refused where absent."""
+    color: Literal["rgb", "gray"] | None = None
+    """RGB where absent."""
+
+
+@dataclasses.dataclass(frozen=True)
+class DataCheck(ImageFiles):
+    """Say what a data set holds, or all that is wrong with it; reads every image and writes nothing.
+
+    The path may be a folder or CSV file of images in any usual form, an npz or CIFAR file, or a built folder.
+    """
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class DataBuild(ImageFiles):
+    """Decode and resize the images of a data set once, into a folder with a manifest that studies read.
+
+    The same command goes on where it was stopped; where the folder is complete, it checks the folder and the images.
+    """
+
+    size: int
+    """Side of the square images in pixels."""
+    out: str
+    """The folder to build, outside of the data."""
+    max_bad: int | None = None
+    """Images that cannot be used and are left out, at most; none where absent."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Data:
+    """Check a data set, or build a folder of resized images from it."""
+
+    command: Annotated[DataCheck, tyro.conf.subcommand("check")] | Annotated[DataBuild, tyro.conf.subcommand("build")]
+
+
 COMMANDS = (
     Annotated[Run, tyro.conf.subcommand("run")]
     | Annotated[Select, tyro.conf.subcommand("select")]
     | Annotated[Profile, tyro.conf.subcommand("profile")]
+    | Annotated[Data, tyro.conf.subcommand("data")]
     | Annotated[Strategies, tyro.conf.subcommand("strategies")]
 )
 
@@ -119,6 +178,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
             return _run(command, overrides)
         if isinstance(command, Profile):
             return _profile(command, overrides)
+        if isinstance(command, Data):
+            return _data(command.command)
         return _select(command, overrides) if isinstance(command, Select) else _strategies()
     except SystemExit as stop:  # tyro has said what is wrong, or printed the help
         return int(stop.code or 0)
@@ -301,6 +362,17 @@ def _profile_round(command: Profile, config: str, overrides: list[tuple[str, str
     if command.out is not None:
         write_atomic(Path(command.out) / "round.md", text)
     return 0
+
+
+def _data(command: DataCheck | DataBuild) -> int:
+    settings = dataclasses.asdict(command)
+
+    from jaxal import data_commands
+
+    if isinstance(command, DataCheck):
+        return data_commands.check(settings)
+    settings["image_size"] = settings.pop("size")
+    return data_commands.build(settings, settings.pop("out"))
 
 
 def _say(text: str) -> None:

@@ -3,7 +3,7 @@
 import contextlib
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -20,10 +20,20 @@ if TYPE_CHECKING:
     from jaxal.study import StudyListener
     from jaxal.study.plan import StudyPlan
 
-__all__ = ["print_plan", "print_query", "print_result", "print_strategies", "progress", "selection_progress"]
+__all__ = [
+    "images_progress",
+    "print_plan",
+    "print_query",
+    "print_result",
+    "print_strategies",
+    "progress",
+    "selection_progress",
+]
 
 
 SECONDS_BETWEEN_LINES = 2.0
+# Of a job that takes minutes, where there is no terminal to show a bar on.
+SECONDS_BETWEEN_IMAGE_LINES = 10.0
 
 
 @contextlib.contextmanager
@@ -79,6 +89,28 @@ def progress() -> Iterator["StudyListener"]:
             on_note=lambda text: console.print(f"note: {text}", highlight=False, markup=False),
             on_images=on_images,
         )
+
+
+@contextlib.contextmanager
+def images_progress(doing: str) -> Iterator[Callable[[int, int], None]]:
+    """Show how many image files are done: a bar on a terminal, a line now and then elsewhere, on standard error."""
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+    console = Console(stderr=True)
+    columns = (TextColumn(doing), BarColumn(), MofNCompleteColumn(), TextColumn("images, left"), TimeRemainingColumn())
+    bar = Progress(*columns, console=console, disable=not console.is_terminal, speed_estimate_period=60, transient=True)
+    task = bar.add_task(doing, total=None)
+    last = [time.monotonic()]
+
+    def on_images(done: int, total: int) -> None:
+        bar.update(task, total=total, completed=done)
+        now = time.monotonic()
+        if not console.is_terminal and now - last[0] >= SECONDS_BETWEEN_IMAGE_LINES:
+            last[0] = now
+            print(f"{doing}: {done} of {total} images", file=sys.stderr, flush=True)
+
+    with bar:
+        yield on_images
 
 
 @contextlib.contextmanager

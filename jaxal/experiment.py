@@ -11,6 +11,7 @@ import numpy as np
 
 from jaxal.config.study import ExperimentConfig
 from jaxal.data.dataset import Dataset, Part
+from jaxal.data.loading import Images
 from jaxal.data.schedule import initial_labels, query_sizes
 from jaxal.data.splits import hold_out, max_held_out
 from jaxal.errors import InputError
@@ -25,8 +26,9 @@ from jaxal.strategies.inputs import check_inputs
 from jaxal.strategies.registry import make_strategy
 from jaxal.strategies.strategy import AcquisitionInfo, AcquisitionInputs, Strategy
 from jaxal.training.inference import embed_images, head_logits
+from jaxal.training.placement import place_images, take_images
 from jaxal.training.trainer import EvaluationSet, evaluate_model, fit
-from jaxal.typing import Array, PRNGKey, UInt8
+from jaxal.typing import Array, Float, PRNGKey, UInt8
 
 __all__ = [
     "AskInfo",
@@ -58,7 +60,7 @@ class Experiment(NamedTuple):
     minority: int
     initial_labels: np.ndarray  # int32 [N]
     query_sizes: tuple[int, ...]  # labels to buy in rounds 1, 2, …
-    pool_images: UInt8[Array, "N H W ch"]
+    pool_images: UInt8[Array, "N H W ch"] | Images
     pool_ids: np.ndarray  # str [N]
     sample_ids: Array  # int32 [N]
     pool_groups: np.ndarray | None  # str [N]; what belongs together, None where every sample stands alone
@@ -93,11 +95,20 @@ class AskInfo(NamedTuple):
 def make_experiment(config: ExperimentConfig, dataset: Dataset) -> Experiment:
     """Bind a config to its data; hidden labels of the pool go to the oracle and nowhere else.
 
+    Images go to the device where data.images_in_memory allows it; else they are streamed whenever they are looked at.
     A config without strategy labels the whole pool from the start and asks nothing.
     """
     num_classes = len(dataset.class_names)
     known, sizes = plan_labels(config, dataset)
     strategy = None if config.strategy is None else make_strategy(config.strategy, num_classes=num_classes)
+    named = {name: getattr(dataset, name) for name in ("pool", "validation", "test", "external")}
+    parts: dict[str, Part] = {name: part for name, part in named.items() if part is not None}
+    images = place_images({name: part.images for name, part in parts.items()}, config.data.images_in_memory)
+    sets = {
+        name: EvaluationSet(images[name], jnp.asarray(part.labels), jnp.ones(len(part.labels), bool))
+        for name, part in parts.items()
+        if name != "pool"
+    }
     return Experiment(
         config=config,
         model=make_model(config, dataset),
@@ -107,16 +118,12 @@ def make_experiment(config: ExperimentConfig, dataset: Dataset) -> Experiment:
         minority=dataset.minority,
         initial_labels=known,
         query_sizes=sizes,
-        pool_images=jnp.asarray(dataset.pool.images),
+        pool_images=images["pool"],
         pool_ids=dataset.pool.ids,
         sample_ids=jnp.asarray(dataset.pool.sample_ids),
         pool_groups=dataset.pool.groups,
-        validation=None if dataset.validation is None else _evaluation_set(dataset.validation),
-        test_sets={
-            name: _evaluation_set(part)
-            for name, part in (("test", dataset.test), ("external", dataset.external))
-            if part is not None
-        },
+        validation=sets.pop("validation", None),
+        test_sets=sets,
     )
 
 
@@ -128,7 +135,7 @@ def make_model(config: ExperimentConfig, dataset: Dataset) -> Model:
     """
     return organ_cnn(
         config.model,
-        image_shape=dataset.pool.images.shape[1:],
+        image_shape=dataset.pool.images.image_shape,
         num_classes=len(dataset.class_names),
         mean=dataset.mean,
         std=dataset.std,
@@ -141,10 +148,6 @@ def plan_labels(config: ExperimentConfig, dataset: Dataset) -> tuple[np.ndarray,
         return dataset.pool.labels, ()
     known = initial_labels(config.schedule, dataset.pool, len(dataset.class_names), config.seed)
     return known, query_sizes(config.schedule, len(known), int(np.sum(known != UNLABELED)))
-
-
-def _evaluation_set(part: Part) -> EvaluationSet:
-    return EvaluationSet(jnp.asarray(part.images), jnp.asarray(part.labels), jnp.ones(len(part.labels), bool))
 
 
 def _fit_sets(experiment: Experiment, labels: Array, max_labeled: int) -> tuple[Array, EvaluationSet]:
@@ -160,7 +163,7 @@ def _fit_sets(experiment: Experiment, labels: Array, max_labeled: int) -> tuple[
     rows = np.zeros(max_held_out(max_labeled, experiment.pool_groups, num_classes, fraction), np.int32)
     rows[: len(held)] = held
     is_counted = jnp.asarray(np.arange(len(rows)) < len(held))
-    return jnp.asarray(training), EvaluationSet(experiment.pool_images[rows], labels[rows], is_counted)
+    return jnp.asarray(training), EvaluationSet(take_images(experiment.pool_images, rows), labels[rows], is_counted)
 
 
 def round_key(experiment: Experiment, round_number: int, purpose: int) -> Array:
@@ -176,8 +179,12 @@ def state_template(experiment: Experiment) -> ExperimentState:
     if experiment.strategy is None:
         return ExperimentState(pool, variables, ())
     # A strategy's state starts from the pool and from shapes: nothing is fitted yet, so there is nothing to embed.
+    images = jax.ShapeDtypeStruct((len(experiment.pool_ids), *experiment.model.spec.image_shape), jnp.uint8)
+    embeddings = jax.eval_shape(experiment.model.embed, variables, images)
     draw_key = round_key(experiment, 0, DRAW_HEADS)
-    shapes = jax.eval_shape(functools.partial(_inputs, experiment, draw_key, labels_left=0), pool, variables)
+    shapes = jax.eval_shape(
+        functools.partial(_inputs, experiment, draw_key, labels_left=0), pool, variables, embeddings
+    )
     blank = jax.tree.map(lambda array: jnp.zeros(array.shape, array.dtype), shapes)
     return ExperimentState(pool, variables, experiment.strategy.init(blank._replace(pool=pool)))
 
@@ -223,7 +230,11 @@ def ask(
         raise InputError(f"answer: needed to ask {size} samples {piece_size} at a time (schedule.reveal_every)")
     began = time.perf_counter()
     draw_key = round_key(experiment, round_number, DRAW_HEADS)
-    inputs = jax.block_until_ready(_inputs(experiment, draw_key, state.pool, state.variables, labels_left=size))
+    batch_size = experiment.config.training.inference_batch_size
+    embeddings = embed_images(experiment.model, state.variables, experiment.pool_images, batch_size)
+    inputs = jax.block_until_ready(
+        _inputs(experiment, draw_key, state.pool, state.variables, embeddings, labels_left=size)
+    )
     seconds_embed = time.perf_counter() - began
     check_inputs(experiment.strategy, inputs, len(experiment.class_names))
     key = round_key(experiment, round_number, ACQUIRE)
@@ -327,13 +338,18 @@ def _acquire(strategy: Strategy, key: Array, state: Any, inputs: AcquisitionInpu
 
 
 def _inputs(
-    experiment: Experiment, draw_key: PRNGKey, pool: PoolState, variables: Variables, *, labels_left: int
+    experiment: Experiment,
+    draw_key: PRNGKey,
+    pool: PoolState,
+    variables: Variables,
+    embeddings: Float[Array, "N D"],
+    *,
+    labels_left: int,
 ) -> AcquisitionInputs:
     """Compute what the strategy may look at, once for the whole pool."""
-    model, batch_size = experiment.model, experiment.config.training.inference_batch_size
+    model = experiment.model
     needs = frozenset() if experiment.strategy is None else experiment.strategy.needs
-    embeddings, head = embed_images(model, variables, experiment.pool_images, batch_size), model.linear_head(variables)
-    logits = head_logits(model, variables, embeddings)
+    head, logits = model.linear_head(variables), head_logits(model, variables, embeddings)
     draws = None
     if "mc_logits" in needs and head is not None:
         dropout = experiment.config.mc_dropout

@@ -2,6 +2,7 @@
 
 import jax
 
+from jaxal.data.host_memory import free_on_host
 from jaxal.kernels.blocks import DEFAULT_BLOCK_BYTES
 
 __all__ = ["default_block_bytes"]
@@ -19,20 +20,9 @@ def default_block_bytes() -> int:
     stats = jax.local_devices()[0].memory_stats()
     if stats and "bytes_limit" in stats:
         return max(_share(stats["bytes_limit"] - stats.get("bytes_in_use", 0)), DEFAULT_BLOCK_BYTES)
-    free = _free_on_host()
+    free = free_on_host()
     return DEFAULT_BLOCK_BYTES if free is None else min(_share(free), DEFAULT_BLOCK_BYTES)
 
 
 def _share(free: int) -> int:
     return max(1 << max(free // SHARE, 1).bit_length() - 1, SMALLEST)
-
-
-def _free_on_host() -> int | None:
-    try:
-        with open("/proc/meminfo") as lines:
-            for line in lines:
-                if line.startswith("MemAvailable:"):
-                    return int(line.split()[1]) * 1024
-    except OSError:  # not Linux
-        return None
-    return None

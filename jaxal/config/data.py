@@ -7,6 +7,8 @@ from msgspec import Meta
 from jaxal.config.struct import LARGEST, ConfigStruct
 
 __all__ = [
+    "BuiltConfig",
+    "CIFARConfig",
     "CSVConfig",
     "CountsImbalanceConfig",
     "DataConfig",
@@ -15,12 +17,14 @@ __all__ = [
     "FashionMNISTConfig",
     "FolderConfig",
     "IDXConfig",
+    "ImagesConfig",
     "ImbalanceConfig",
     "MedMNISTConfig",
     "ProfileImbalanceConfig",
     "RatioImbalanceConfig",
     "SourceConfig",
     "SplitConfig",
+    "TFDSConfig",
 ]
 
 Fraction = Annotated[float, Meta(gt=0, lt=1)]
@@ -66,6 +70,48 @@ class MedMNISTConfig(ConfigStruct, frozen=True, tag_field="kind", tag="medmnist"
     class_names: tuple[str, ...] = ()
 
 
+class CIFARConfig(ConfigStruct, frozen=True, tag_field="kind", tag="cifar"):
+    """CIFAR-10 or CIFAR-100, in the python or the binary version.
+
+    Fields:
+        path: of the folder with the files, or of the archive as it was downloaded.
+        labels: of CIFAR-100: "fine" for its 100 classes, "coarse" for their 20 kinds.
+    """
+
+    path: Path
+    labels: Literal["fine", "coarse"] = "fine"
+
+
+class TFDSConfig(ConfigStruct, frozen=True, tag_field="kind", tag="tfds"):
+    """A data set that TensorFlow Datasets has prepared as ArrayRecord; TensorFlow is not needed to read it.
+
+    `source = "tfds:NAME"` is short for the name alone.
+
+    Fields:
+        name: NAME, NAME/CONFIG, either with :VERSION; the newest version where none is given.
+        data_dir: folder of the prepared sets; where empty, $TFDS_DATA_DIR, else ~/tensorflow_datasets.
+        splits: the splits to read; all where empty. A single one is no split.
+        image_feature, label_feature: names of the features; where absent, found by their types.
+        id_feature, group_feature: features with each image's id, and with what belongs together; where absent, those of
+            the usual names, if there are such; "" reads none.
+        image_size: as of a folder; where absent, that of the images if all are squares of one size, else 64.
+        color: as of a folder; where absent, as the images are.
+        max_bad, cache: as of a folder.
+    """
+
+    name: Annotated[str, Meta(pattern=r"^\w+(/[\w+-][\w.+-]*)?(:\d+\.\d+\.\d+)?\Z")]
+    data_dir: str = ""
+    splits: tuple[str, ...] = ()
+    image_feature: str | None = None
+    label_feature: str | None = None
+    id_feature: str | None = None
+    group_feature: str | None = None
+    image_size: Annotated[int, Meta(ge=1, le=4096)] | None = None
+    color: Literal["rgb", "gray"] | None = None
+    max_bad: Annotated[int, Meta(ge=0)] = 0
+    cache: str = ""
+
+
 class FolderConfig(ConfigStruct, frozen=True, tag_field="kind", tag="folder"):
     """A folder of image files with one sub-folder per class, or one per part (train, validation, test) with such in it.
 
@@ -109,7 +155,64 @@ class CSVConfig(ConfigStruct, frozen=True, tag_field="kind", tag="csv"):
     cache: str = ""
 
 
-SourceConfig = DigitsConfig | FashionMNISTConfig | IDXConfig | MedMNISTConfig | FolderConfig | CSVConfig
+class BuiltConfig(ConfigStruct, frozen=True, tag_field="kind", tag="built"):
+    """A folder made by `jaxal data build`: images resized once, labels and hashes frozen.
+
+    Fields:
+        path: of the folder, relative to where the command runs; it may have been moved.
+    """
+
+    path: Path
+
+
+class ImagesConfig(ConfigStruct, frozen=True, tag_field="kind", tag="images"):
+    """Image files in any usual form, found by its columns and folders: ISIC, HAM10000, Food-101, one's own, ….
+
+    Fields:
+        path: a folder, or the CSV file with the labels; relative to where the command runs.
+        images: folders that hold the images, at any depth; where empty, all below the path (a CSV file's own folder).
+        labels: the CSV file with the labels, where several could be it.
+        duplicates: "drop" drops the second image of each pair in a list of duplicates, "keep" keeps it.
+        duplicates_file: the list of duplicates; found by its columns where empty.
+        image_column, label_column: names of the columns with the image and its class; where absent, found by the usual
+            names. A label column that is named is taken as it is.
+        group_column, split_column: what belongs together, and train, validation or test; where absent, found by the
+            usual names; "" reads none.
+        class_list: text file with the class folders to read, one per line, each with a name to show after it if wanted.
+        unclear_diagnosis: an ISIC diagnosis that is neither benign nor malignant, or empty: "refuse", count it as
+            "benign" (as the ISIC 2020 challenge did), or "leave_out".
+        image_size, color, max_bad, cache: as of a folder.
+    """
+
+    path: Path
+    images: tuple[Path, ...] = ()
+    labels: str = ""
+    duplicates: Literal["drop", "keep"] = "drop"
+    duplicates_file: str = ""
+    image_column: str | None = None
+    label_column: str | None = None
+    group_column: str | None = None
+    split_column: str | None = None
+    class_list: str = ""
+    unclear_diagnosis: Literal["refuse", "benign", "leave_out"] = "refuse"
+    image_size: Annotated[int, Meta(ge=1, le=4096)] = 64
+    color: Literal["rgb", "gray"] = "rgb"
+    max_bad: Annotated[int, Meta(ge=0)] = 0
+    cache: str = ""
+
+
+SourceConfig = (
+    DigitsConfig
+    | FashionMNISTConfig
+    | IDXConfig
+    | MedMNISTConfig
+    | FolderConfig
+    | CSVConfig
+    | ImagesConfig
+    | CIFARConfig
+    | TFDSConfig
+    | BuiltConfig
+)
 
 
 class ExternalConfig(ConfigStruct, frozen=True):
@@ -131,6 +234,8 @@ class SplitConfig(ConfigStruct, frozen=True):
         validation_fraction: share of the internal data, or of the training part where the data comes with a test part.
         test_fraction: share of the internal data; not used where the data comes with a test part.
         given: "use" takes the parts that the data comes with; "ignore" draws all anew.
+        by: "group" keeps what belongs together (all images of a patient) on one side; "image" does not, and says in the
+            notes what leaks: only to reproduce results that were split so.
         validation: "fixed" sets validation apart, outside the budget; "from_labeled" sets none apart and holds out
             validation_fraction of the labels bought so far in every round instead.
         external: an external test set by a column.
@@ -139,6 +244,7 @@ class SplitConfig(ConfigStruct, frozen=True):
     validation_fraction: Fraction = 0.1
     test_fraction: Fraction = 0.1
     given: Literal["use", "ignore"] = "use"
+    by: Literal["group", "image"] = "group"
     validation: Literal["fixed", "from_labeled"] = "fixed"
     external: ExternalConfig | None = None
 
@@ -196,6 +302,9 @@ class DataConfig(ConfigStruct, frozen=True):
             of the whole pool.
         split: the split.
         imbalance: how the pool is made imbalanced; as it is where absent.
+        images_in_memory: bytes of images that may lie on the device (in memory, where it has none of its own) while
+            models are trained; parts beyond that are read batch by batch, to the same result. A third of the device's
+            memory, or a quarter of what the host has free, where absent.
     """
 
     source: SourceConfig
@@ -203,3 +312,4 @@ class DataConfig(ConfigStruct, frozen=True):
     minority_class: str = ""
     split: SplitConfig = SplitConfig()
     imbalance: ImbalanceConfig | None = None
+    images_in_memory: Annotated[int, Meta(ge=0)] | None = None

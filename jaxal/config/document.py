@@ -12,6 +12,7 @@ from jaxal.errors import ConfigError
 __all__ = [
     "expand_arms",
     "expand_class_names",
+    "expand_source",
     "expand_strategies",
     "expand_strategy",
     "read_document",
@@ -23,6 +24,8 @@ Document = dict[str, Any]
 
 # Tables of an arm that override the study's table of the same name, key by key.
 ARM_OVERRIDES = ("model", "training")
+# The start of a source given as text.
+TFDS = "tfds:"
 
 
 def read_document(path: str | Path) -> Document:
@@ -118,6 +121,14 @@ def expand_class_names(document: Document) -> None:
             table[name] = str(table[name])
         elif isinstance(table.get(name), list):
             table[name] = [str(item) if type(item) is int else item for item in table[name]]
+
+
+def expand_source(document: Document) -> None:
+    """Turn `data.source = "tfds:NAME"` into a table of kind tfds, in place; any other text stays, to be refused."""
+    data = _table(document, "data")
+    source = data.get("source")
+    if isinstance(source, str) and source.startswith(TFDS):
+        data["source"] = {"kind": "tfds", "name": source.removeprefix(TFDS)}
 
 
 def _table(node: Document, name: str) -> Document:

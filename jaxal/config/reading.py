@@ -4,6 +4,7 @@ import copy
 import hashlib
 import itertools
 import json
+import typing
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
@@ -11,8 +12,15 @@ from typing import Any
 import msgspec
 import tomli_w
 
-from jaxal.config.data import DataConfig
-from jaxal.config.document import expand_arms, expand_class_names, expand_strategies, read_document, set_value
+from jaxal.config.data import DataConfig, SourceConfig
+from jaxal.config.document import (
+    expand_arms,
+    expand_class_names,
+    expand_source,
+    expand_strategies,
+    read_document,
+    set_value,
+)
 from jaxal.config.keys import check_keys
 from jaxal.config.strategy_words import strategy_contradictions
 from jaxal.config.study import ArmConfig, ExperimentConfig, ScheduleConfig, StudyConfig
@@ -34,6 +42,7 @@ def load_study(path: str | Path, overrides: Iterable[tuple[str, str]] = ()) -> S
     document = read_document(path)
     for dotted, text in overrides:
         expand_strategies(document)  # so that --arms.3.strategy.FIELD reaches into a strategy given by name
+        expand_source(document)  # and --data.source.FIELD into a source given by name
         set_value(document, dotted, text)
     return parse_study(document, origin=str(path))
 
@@ -41,9 +50,11 @@ def load_study(path: str | Path, overrides: Iterable[tuple[str, str]] = ()) -> S
 def parse_study(document: dict[str, Any], origin: str = "config") -> StudyConfig:
     """Convert a document once, strictly, and check what no single field can know."""
     document = copy.deepcopy(document)
+    expand_source(document)
     expand_class_names(document)
     expand_strategies(document)
     expand_arms(document)
+    _check_source(document, origin)
     check_keys(document, StudyConfig, origin)
     try:
         study = msgspec.convert(document, StudyConfig)
@@ -53,6 +64,17 @@ def parse_study(document: dict[str, Any], origin: str = "config") -> StudyConfig
     if problems:
         raise ConfigError(f"{origin}: " + "; ".join(problems))
     return study
+
+
+def _check_source(document: dict[str, Any], origin: str) -> None:
+    data = document.get("data")
+    source = data.get("source") if isinstance(data, dict) else None
+    if isinstance(source, str):
+        kinds = sorted(str(each.__struct_config__.tag) for each in typing.get_args(SourceConfig))
+        raise ConfigError(
+            f'{origin}: data.source = {source!r}: the only source given as text is "tfds:NAME"; any other is a table'
+            f" with a kind: {', '.join(kinds)}"
+        )
 
 
 def recheck_study(study: StudyConfig) -> StudyConfig:

@@ -1,4 +1,4 @@
-"""Where caches lie, and the two files of one image cache: the pixels, and the manifest that vouches for them."""
+"""Where caches lie, and how their files are written: whole and durable or not at all, and with a seal that tells."""
 
 import hashlib
 import os
@@ -7,60 +7,31 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import IO
+from typing import IO, Generic, TypeVar
 
 import msgspec
-import numpy as np
 
 __all__ = [
-    "Entry",
-    "Manifest",
-    "open_pixels",
-    "read_manifest",
+    "clear_temporaries",
+    "file_sha256",
+    "read_sealed",
+    "sync_folder",
     "temporary_file",
     "user_cache_folder",
-    "write_manifest",
+    "write_sealed",
 ]
 
 # What a killed process left is cleared away after so many seconds: by then it is nobody's.
 ABANDONED = 24 * 60 * 60
 
-
-class Entry(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
-    """What is known of one file.
-
-    Fields:
-        path: absolute.
-        bytes: its length; -1 if there was none.
-        sha256: of its bytes; empty if it could not be used.
-        conversions: what was changed while decoding.
-        problem: why it could not be used; empty if it could.
-    """
-
-    path: str
-    bytes: int
-    sha256: str = ""
-    conversions: tuple[str, ...] = ()
-    problem: str = ""
+T = TypeVar("T", bound=msgspec.Struct)
 
 
-class Manifest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """What a cache holds; the file has the manifest's own hash beside it.
+class Sealed(msgspec.Struct, Generic[T], frozen=True, forbid_unknown_fields=True):
+    """What a sealed file holds: some content, and the hash of that content as compact JSON."""
 
-    Fields:
-        key: of the cache.
-        pixels_sha256: of the file of pixels.
-        images: one entry per file asked for.
-    """
-
-    key: str
-    pixels_sha256: str
-    images: list[Entry]
-
-
-class _Sealed(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     sha256: str
-    manifest: Manifest
+    content: T
 
 
 def user_cache_folder() -> Path:
@@ -74,54 +45,51 @@ def user_cache_folder() -> Path:
     return (Path(given) if os.path.isabs(given) else Path.home() / ".cache") / "jaxal"
 
 
-def write_manifest(folder: Path, manifest: Manifest) -> None:
-    """Write a cache's manifest and make the folder's names durable.
+def write_sealed(path: Path, content: msgspec.Struct) -> None:
+    """Write a JSON file with its content's own hash, and make its name durable.
 
     Raises:
         OSError: it could not be written; there is none then, or the earlier one.
     """
-    sealed = _Sealed(_hash_of(manifest), manifest)
-    with temporary_file(folder / "manifest.json") as file:
-        file.write(msgspec.json.format(msgspec.json.encode(sealed), indent=1))
+    with temporary_file(path) as file:
+        file.write(msgspec.json.format(msgspec.json.encode(Sealed(_hash_of(content), content)), indent=1))
+    sync_folder(path.parent)
+
+
+def read_sealed(path: Path, content_type: type[T]) -> T | None:
+    """Read a sealed file; None if there is none, or it is not whole, or it is of another type."""
+    try:
+        sealed = msgspec.json.decode(path.read_bytes(), type=Sealed[content_type])
+    except (OSError, ValueError, RecursionError, msgspec.MsgspecError):
+        return None
+    return sealed.content if _hash_of(sealed.content) == sealed.sha256 else None
+
+
+def file_sha256(path: str | Path) -> str:
+    """Compute the SHA-256 of a file's bytes.
+
+    Raises:
+        OSError: it cannot be read.
+    """
+    with open(path, "rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def sync_folder(folder: Path) -> None:
+    """Make the names in a folder durable, where the file system can."""
     descriptor = os.open(folder, os.O_RDONLY)
     try:
         os.fsync(descriptor)
     except OSError:
-        pass  # not every file system can; a cache whose names are lost is built anew
+        pass  # not every file system can; files whose names are lost are made anew
     finally:
         os.close(descriptor)
-
-
-def read_manifest(folder: Path, key: str) -> Manifest | None:
-    """Read a cache's manifest; None if there is none, or not one that was written for this key and is whole."""
-    try:
-        sealed = msgspec.json.decode((folder / "manifest.json").read_bytes(), type=_Sealed)
-    except (OSError, ValueError, RecursionError, msgspec.MsgspecError):
-        return None
-    manifest = sealed.manifest
-    return manifest if manifest.key == key and _hash_of(manifest) == sealed.sha256 else None
-
-
-def open_pixels(folder: Path, manifest: Manifest, image_shape: tuple[int, int, int]) -> np.ndarray | None:
-    """Map a cache's pixels, read-only; None if the file is missing or is not, byte for byte, what the manifest says."""
-    try:
-        with open(folder / "pixels.npy", "rb") as file:
-            if hashlib.file_digest(file, "sha256").hexdigest() != manifest.pixels_sha256:
-                return None
-        pixels = np.load(folder / "pixels.npy", mmap_mode="r", allow_pickle=False)
-    except (OSError, ValueError):
-        return None
-    num_good = sum(not entry.problem for entry in manifest.images)
-    return pixels if pixels.dtype == np.uint8 and pixels.shape == (num_good, *image_shape) else None
 
 
 @contextmanager
 def temporary_file(path: Path) -> Iterator[IO[bytes]]:
     """Open a new file under a name of its own that becomes `path`, synced, when all went well, else is removed."""
-    for left in path.parent.glob(f".{path.name}.*.tmp"):
-        with suppress(FileNotFoundError):  # its process was alive after all and has just renamed it
-            if time.time() - left.stat().st_mtime > ABANDONED:
-                left.unlink()
+    clear_temporaries(path.parent, f".{path.name}.*.tmp", older_than=ABANDONED)
     temporary = path.with_name(f".{path.name}.{os.getpid()}-{secrets.token_hex(4)}.tmp")
     try:
         with open(temporary, "xb") as file:
@@ -134,5 +102,13 @@ def temporary_file(path: Path) -> Iterator[IO[bytes]]:
         raise
 
 
-def _hash_of(manifest: Manifest) -> str:
-    return hashlib.sha256(msgspec.json.encode(manifest)).hexdigest()
+def clear_temporaries(folder: Path, pattern: str = ".*.tmp", *, older_than: int) -> None:
+    """Remove temporary files that nobody has written to for so many seconds (0: all of them)."""
+    for left in folder.glob(pattern):
+        with suppress(FileNotFoundError):  # its process was alive after all and has just renamed it
+            if time.time() - left.stat().st_mtime >= older_than:
+                left.unlink()
+
+
+def _hash_of(content: msgspec.Struct) -> str:
+    return hashlib.sha256(msgspec.json.encode(content)).hexdigest()

@@ -7,6 +7,8 @@ from typing import NamedTuple
 import numpy as np
 
 from jaxal.config.data import (
+    BuiltConfig,
+    CIFARConfig,
     CountsImbalanceConfig,
     CSVConfig,
     DataConfig,
@@ -14,18 +16,25 @@ from jaxal.config.data import (
     FashionMNISTConfig,
     FolderConfig,
     IDXConfig,
+    ImagesConfig,
     MedMNISTConfig,
     ProfileImbalanceConfig,
     SourceConfig,
+    TFDSConfig,
 )
 from jaxal.data.imbalance import prune
+from jaxal.data.loading import Images, choose_images
 from jaxal.data.partition import Partition, partition
+from jaxal.data.readers.built import read_built_folder
+from jaxal.data.readers.cifar import read_cifar
 from jaxal.data.readers.csv_table import read_csv
 from jaxal.data.readers.digits import read_digits
 from jaxal.data.readers.folder import read_folder
 from jaxal.data.readers.idx import read_fashion_mnist, read_idx
+from jaxal.data.readers.labeled_files import read_images
 from jaxal.data.readers.medmnist import read_medmnist
 from jaxal.data.source import ImageSource, class_index, one_vs_rest
+from jaxal.data.tfds.source import read_tfds
 from jaxal.errors import DataError
 
 __all__ = ["Dataset", "Part", "choose_parts", "load_source", "make_dataset"]
@@ -34,9 +43,9 @@ OnImages = Callable[[int, int], None]
 
 
 class Part(NamedTuple):
-    """Some samples of a source, held whole."""
+    """Some samples of a source; their images stay where they are until they are read."""
 
-    images: np.ndarray  # uint8 [n, height, width, channels]
+    images: Images  # n
     labels: np.ndarray  # int32 [n]; for the pool these are the hidden truth
     ids: np.ndarray  # str [n]
     sample_ids: np.ndarray  # int32 [n], positions in the source: stable under permutation of the part
@@ -87,10 +96,18 @@ def _read(config: SourceConfig, on_images: OnImages) -> ImageSource:
             return read_idx(config)
         case MedMNISTConfig():
             return read_medmnist(config)
+        case CIFARConfig():
+            return read_cifar(config)
+        case TFDSConfig():
+            return read_tfds(config, on_images)
         case FolderConfig():
             return read_folder(config, on_images)
         case CSVConfig():
             return read_csv(config, on_images)
+        case ImagesConfig():
+            return read_images(config, on_images)
+        case BuiltConfig():
+            return read_built_folder(config, on_images)
 
 
 def choose_parts(source: ImageSource, config: DataConfig, seed: int) -> Partition:
@@ -113,7 +130,7 @@ def choose_parts(source: ImageSource, config: DataConfig, seed: int) -> Partitio
 
 
 def make_dataset(source: ImageSource, config: DataConfig, seed: int) -> Dataset:
-    """Read the parts of a source: the same seed gives the same parts, whatever is done with them.
+    """Make the parts of a source: the same seed gives the same parts, whatever is done with them. No image is read.
 
     Raises:
         DataError: as `choose_parts`.
@@ -159,8 +176,9 @@ def _minority(source: ImageSource, config: DataConfig, labels: np.ndarray) -> in
 
 
 def _part(source: ImageSource, indices: np.ndarray) -> Part:
+    whole = Images(source.read, len(source.labels), source.image_shape)
     return Part(
-        images=source.read(indices),
+        images=choose_images(whole, indices),
         labels=source.labels[indices].astype(np.int32),
         ids=source.ids[indices],
         sample_ids=indices.astype(np.int32),

@@ -17,6 +17,7 @@ from PIL import ExifTags, Image, ImageFile
 from PIL.TiffImagePlugin import TiffImageFile
 
 from jaxal.data.pixel_forms import BITS_PER_SAMPLE, UnknownForm, to_gray_or_rgb
+from jaxal.data.stored_image import StoredImage
 
 __all__ = ["CANNOT_BE_READ", "MAX_PIXELS", "BadImageError", "Decoded", "decode_file", "decode_image", "strict_pillow"]
 
@@ -26,6 +27,10 @@ MAX_BYTES = 2**30
 # A picture more than so many times as large as asked for is first reduced by whole factors (JPEG: while decoding), at
 # least to that, and then resized: several times as fast, and not to be told from resizing at once.
 REDUCING_GAP = 3
+# Both antialiased. Hamming reduces as well as bicubic at the cost of bilinear, Lanczos takes twice as long; enlarging,
+# Hamming would show the pixels.
+REDUCING, ENLARGING = Image.Resampling.HAMMING, Image.Resampling.LANCZOS
+LEVELS = np.arange(256, dtype=np.int64)
 # Kinds with this start are of the machine, not of the file: another time they may be gone.
 CANNOT_BE_READ = "cannot be read: "
 DAMAGED = "truncated or damaged"
@@ -52,6 +57,7 @@ UPRIGHT = {
     7: TRANSPOSE.TRANSVERSE,
     8: TRANSPOSE.ROTATE_90,
 }
+QUARTER_TURNS = (5, 6, 7, 8)  # width and height change places
 ROTATED, EXIF_IGNORED = "turned upright by EXIF", "damaged EXIF, taken as upright"
 
 
@@ -73,6 +79,10 @@ class Decoded(NamedTuple):
     pixels: np.ndarray  # uint8 [size, size, channels]
     sha256: str  # of the file's bytes
     conversions: tuple[str, ...]  # what was changed on the way that a user may not expect, besides the size
+    width: int  # of the upright picture before it was resized
+    height: int
+    sums: tuple[int, ...]  # of the pixels, per channel
+    squares: tuple[int, ...]  # of the squares of the pixels, per channel
 
 
 def decode_image(path: str, *, size: int, color: Literal["rgb", "gray"]) -> Decoded:
@@ -81,8 +91,8 @@ def decode_image(path: str, *, size: int, color: Literal["rgb", "gray"]) -> Deco
     The content says which format it is, not the name: JPEG, PNG, BMP, GIF, TIFF, WebP, PPM. JPEG is decoded strictly
     (a zeroed sector is refused), PNG with its checksums; the other formats have none that would tell. EXIF orientation
     is applied in every format that has one. The width and the height are resized independently, once, antialiased
-    (Lanczos); a picture of the right size keeps its pixels. Gray is ITU-R 601 luma; gray to RGB repeats the channel.
-    Color profiles are ignored.
+    (Hamming; Lanczos where a side grows); a picture of the right size keeps its pixels. Gray is ITU-R 601 luma; gray to
+    RGB repeats the channel. Color profiles are ignored.
 
     Not for several threads at once, as Python's warning filters are one for all: they call `decode_file` within one
     `strict_pillow`.
@@ -114,19 +124,21 @@ def strict_pillow() -> Iterator[None]:
             ImageFile.LOAD_TRUNCATED_IMAGES = tolerant
 
 
-def decode_file(path: str, *, size: int, color: Literal["rgb", "gray"]) -> Decoded:
+def decode_file(path: str | StoredImage, *, size: int, color: Literal["rgb", "gray"]) -> Decoded:
     """Decode as `decode_image` does, within a `strict_pillow` that the caller has entered."""
     try:
-        data = _read(path)
+        data = path.read() if isinstance(path, StoredImage) else _read(path)
         name = _format_of(data)
-        image, said = _open_jpeg(data, size) if name == "JPEG" else _open_other(data, name)
-        named = EXTENSIONS.get(PurePath(path).suffix.lower(), name)
+        image, said, (width, height) = _open_jpeg(data, size) if name == "JPEG" else _open_other(data, name)
+        suffix = "" if isinstance(path, StoredImage) else PurePath(path).suffix.lower()
+        named = EXTENSIONS.get(suffix, name)
         if named != name:
             said.append(f"named as {named} but {name}")
-        pixels, shades = _resized(image, size, color)
+        image, shades = _resized(image, size, color)
+        pixels, sums, squares = np.array(image).reshape(size, size, -1), *_sums(image)
     except MemoryError as error:
         raise BadImageError(f"{CANNOT_BE_READ}out of memory") from error
-    return Decoded(pixels, hashlib.sha256(data).hexdigest(), tuple(said + shades))
+    return Decoded(pixels, hashlib.sha256(data).hexdigest(), tuple(said + shades), width, height, sums, squares)
 
 
 def _read(path: str) -> bytes:
@@ -159,7 +171,7 @@ def _format_of(data: bytes) -> str:
     raise BadImageError("not an image of a known format")
 
 
-def _open_jpeg(data: bytes, size: int) -> tuple[Image.Image, list[str]]:
+def _open_jpeg(data: bytes, size: int) -> tuple[Image.Image, list[str], tuple[int, int]]:
     try:
         height, width, colors, _ = simplejpeg.decode_jpeg_header(data, strict=True)
     except ValueError as error:
@@ -186,10 +198,12 @@ def _open_jpeg(data: bytes, size: int) -> tuple[Image.Image, list[str]]:
         said.insert(0, "CMYK to RGB")
     else:
         image = Image.fromarray(pixels[..., 0] if pixels.shape[2] == 1 else pixels)
-    return _upright(image, orientation), said
+    # Decoding may have reduced the picture already, so its size is that of the header, turned as the picture is.
+    whole = (int(height), int(width)) if orientation in QUARTER_TURNS else (int(width), int(height))
+    return _upright(image, orientation), said, whole
 
 
-def _open_other(data: bytes, name: str) -> tuple[Image.Image, list[str]]:
+def _open_other(data: bytes, name: str) -> tuple[Image.Image, list[str], tuple[int, int]]:
     image = _open_header(data, name)
     _check_size(*image.size)
     try:
@@ -210,7 +224,8 @@ def _open_other(data: bytes, name: str) -> tuple[Image.Image, list[str]]:
         plain, said = to_gray_or_rgb(image, _bits_of(image, data))
     except UnknownForm as error:
         raise BadImageError(str(error)) from error
-    return _upright(plain, orientation), said + rotated
+    upright = _upright(plain, orientation)
+    return upright, said + rotated, upright.size
 
 
 def _open_header(data: bytes, name: str) -> ImageFile.ImageFile:
@@ -252,11 +267,18 @@ def _upright(image: Image.Image, orientation: int) -> Image.Image:
     return image.transpose(UPRIGHT[orientation]) if orientation in UPRIGHT else image
 
 
-def _resized(image: Image.Image, size: int, color: Literal["rgb", "gray"]) -> tuple[np.ndarray, list[str]]:
+def _resized(image: Image.Image, size: int, color: Literal["rgb", "gray"]) -> tuple[Image.Image, list[str]]:
     if color == "gray":
         image = image.convert("L")
     if image.size != (size, size):
-        image = image.resize((size, size), Image.Resampling.LANCZOS, reducing_gap=REDUCING_GAP)
+        is_reduced = min(image.size) >= size
+        image = image.resize((size, size), REDUCING if is_reduced else ENLARGING, reducing_gap=REDUCING_GAP)
     if color == "rgb" and image.mode == "L":
-        return np.array(image.convert("RGB")), ["gray to RGB"]
-    return np.array(image).reshape(size, size, -1), []
+        return image.convert("RGB"), ["gray to RGB"]
+    return image, []
+
+
+def _sums(image: Image.Image) -> tuple[tuple[int, ...], tuple[int, ...]]:
+    """Add up the pixels and their squares per channel, exactly, from the counts of the 256 levels."""
+    counts = np.array(image.histogram(), np.int64).reshape(-1, len(LEVELS))
+    return tuple((counts @ LEVELS).tolist()), tuple((counts @ LEVELS**2).tolist())

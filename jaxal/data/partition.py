@@ -17,7 +17,7 @@ _SIDES = (*_INTERNAL, _EXTERNAL)
 
 
 class Partition(NamedTuple):
-    """Source indices of each part, ascending; disjoint, and no group in two of them."""
+    """Source indices of each part, ascending; disjoint, and no group in two of them unless split by image."""
 
     pool: np.ndarray
     validation: np.ndarray  # empty where validation is held out of the labels
@@ -32,7 +32,8 @@ def partition(source: ImageSource, config: SplitConfig, seed: int) -> Partition:
     External rows are told by their column, the test and validation parts by the data where it comes with them; what is
     not given is drawn from the rest, stratified by class, whole groups. A group with samples on both sides of the
     external column stays where it has more of them (internal if equal), one that given parts tear apart in the first
-    of test, validation and pool that has it; its other samples are left out.
+    of test, validation and pool that has it; its other samples are left out. With by = "image" groups count for
+    nothing, and a note says what leaks.
 
     Raises:
         DataError: the external column or a value of it is not in the data, a cell of it is empty, or no sample is left
@@ -47,7 +48,8 @@ def partition(source: ImageSource, config: SplitConfig, seed: int) -> Partition:
             notes.append("The data's own validation part joins the pool: validation is held out of the labels bought.")
     if config.external is not None:
         sides[_is_external(source, config.external)] = _EXTERNAL
-    notes += _leave_out_torn(source.groups, sides)
+    groups = source.groups if config.by == "group" else None
+    notes += _leave_out_torn(groups, sides)
     if config.external is not None and not (np.any(sides == _EXTERNAL) and np.any(sides == TRAIN)):
         raise DataError(f"data.split.external: no sample is left on one side. {' '.join(notes)}")
     given = [name for name in (VALIDATION, TEST) if np.any(sides == name)]
@@ -59,11 +61,13 @@ def partition(source: ImageSource, config: SplitConfig, seed: int) -> Partition:
         fractions[TEST] = config.test_fraction
     if config.validation == "fixed" and not np.any(sides == VALIDATION):
         fractions[VALIDATION] = config.validation_fraction
-    groups = None if source.groups is None else source.groups[rest]
+    groups = None if groups is None else groups[rest]
     priorities = draw_priorities(len(source.labels), seed, "split")[rest]
     drawn = draw_parts(source.labels[rest], groups, len(source.class_names), tuple(fractions.values()), priorities)
     for name, positions in zip(fractions, drawn, strict=True):
         sides[rest[positions]] = name
+    if config.by == "image":
+        notes += _leaks(source.groups, sides)
     parts = (np.flatnonzero(sides == name) for name in (TRAIN, VALIDATION, TEST, _EXTERNAL))
     return Partition(*parts, notes=tuple(notes))
 
@@ -86,6 +90,28 @@ def _is_external(source: ImageSource, config: ExternalConfig) -> np.ndarray:
     if not is_external.any():
         raise DataError(f"data.split.external.internal: every value of column {config.column!r} is internal")
     return is_external
+
+
+def _leaks(groups: np.ndarray | None, sides: np.ndarray) -> list[str]:
+    """Say how many images of each part have their group (patient) in the pool too."""
+    if groups is None:
+        return ["Split by image: the data has no groups, so what leaks between the parts is not known."]
+    names, members = np.unique(groups, return_inverse=True)
+    has = {side: np.bincount(members[sides == side], minlength=len(names)) > 0 for side in _SIDES}
+    num_torn = int(np.sum(sum(each.astype(np.int64) for each in has.values()) > 1))
+    numbers = []
+    for side in _SIDES:
+        own = members[sides == side]
+        if side != TRAIN and len(own):
+            num_leaking = int(np.sum(has[TRAIN][own]))
+            numbers.append(
+                f"{num_leaking} of {len(own)} {side} images ({num_leaking / len(own):.1%}) are of a group (patient)"
+                " that is in the pool too"
+            )
+    return [
+        f"WARNING: split by image: {'; '.join(numbers)}. {num_torn} of {len(names)} groups are on more than one side."
+        ' Results are better than they would be for new patients; data.split.by = "group" keeps groups together.'
+    ]
 
 
 def _leave_out_torn(groups: np.ndarray | None, sides: np.ndarray) -> list[str]:

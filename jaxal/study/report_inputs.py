@@ -39,7 +39,7 @@ def collect_report(
     dataset = dataset_of(study.seeds[0])
 
     def images_of(seed: int, indices: np.ndarray) -> np.ndarray:
-        return np.asarray(dataset_of(seed).pool.images[indices])
+        return dataset_of(seed).pool.images.read(indices)
 
     parts = {
         "pool": plan.pool_counts,

@@ -1,19 +1,26 @@
-"""Optimization steps: one jitted, donated step; an epoch runs it from Python on CPU and under scan elsewhere."""
+"""Optimization steps: one jitted, donated step; an epoch runs it from Python on CPU and under scan elsewhere.
+
+Where images are not on the device, it runs from Python everywhere, on batches that are streamed there.
+"""
 
 import functools
+from contextlib import closing
 from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 import optax
 
 from jaxal.config.training import TrainingConfig
+from jaxal.data.loading import Images
 from jaxal.models.model import Model, Variables
 from jaxal.training.losses import LOSSES
 from jaxal.training.optimizers import cosine_learning_rate, descent_direction
+from jaxal.training.placement import stream_batches
 from jaxal.typing import Array, Int32, PRNGKey
 
-__all__ = ["FitState", "new_fit", "run_epoch", "scan_epoch", "step_epoch"]
+__all__ = ["FitState", "new_fit", "run_epoch", "scan_epoch", "step_epoch", "stream_epoch"]
 
 
 class FitState(NamedTuple):
@@ -30,6 +37,31 @@ def new_fit(config: TrainingConfig, variables: Variables) -> FitState:
     return FitState(variables, optimizer, jnp.asarray(0, jnp.int32))
 
 
+def _update(
+    model: Model,
+    config: TrainingConfig,
+    state: FitState,
+    key: PRNGKey,
+    images: Array,
+    labels: Array,
+    total_steps: Array,
+) -> FitState:
+    """Take one step on the images and labels of a batch."""
+
+    def loss_fn(params: Any) -> tuple[Array, Any]:
+        variables = Variables(params, state.variables.batch_stats)
+        logits, batch_stats = model.apply_train(variables, jax.random.fold_in(key, state.step), images)
+        return LOSSES[config.loss](logits, labels), batch_stats
+
+    gradients, batch_stats = jax.grad(loss_fn, has_aux=True)(state.variables.params)
+    direction, optimizer = descent_direction(config.optimizer).update(
+        gradients, state.optimizer, state.variables.params
+    )
+    rate = cosine_learning_rate(state.step / total_steps, config.learning_rate, config.final_learning_rate)
+    params = optax.apply_updates(state.variables.params, jax.tree.map(lambda update: -rate * update, direction))
+    return FitState(Variables(params, batch_stats), optimizer, state.step + 1)
+
+
 def _step(
     model: Model,
     config: TrainingConfig,
@@ -42,22 +74,25 @@ def _step(
     total_steps: Array,
 ) -> FitState:
     rows = batches[number]
-
-    def loss_fn(params: Any) -> tuple[Array, Any]:
-        variables = Variables(params, state.variables.batch_stats)
-        logits, batch_stats = model.apply_train(variables, jax.random.fold_in(key, state.step), images[rows])
-        return LOSSES[config.loss](logits, labels[rows]), batch_stats
-
-    gradients, batch_stats = jax.grad(loss_fn, has_aux=True)(state.variables.params)
-    direction, optimizer = descent_direction(config.optimizer).update(
-        gradients, state.optimizer, state.variables.params
-    )
-    rate = cosine_learning_rate(state.step / total_steps, config.learning_rate, config.final_learning_rate)
-    params = optax.apply_updates(state.variables.params, jax.tree.map(lambda update: -rate * update, direction))
-    return FitState(Variables(params, batch_stats), optimizer, state.step + 1)
+    return _update(model, config, state, key, images[rows], labels[rows], total_steps)
 
 
-_jitted_step = jax.jit(_step, static_argnames=("model", "config"), donate_argnames="state")
+def _streamed_step(
+    model: Model,
+    config: TrainingConfig,
+    state: FitState,
+    key: PRNGKey,
+    batch: Array,
+    labels: Array,
+    batches: Array,
+    number: int | Array,
+    total_steps: Array,
+) -> FitState:
+    return _update(model, config, state, key, batch, labels[batches[number]], total_steps)
+
+
+_jit = functools.partial(jax.jit, static_argnames=("model", "config"), donate_argnames="state")
+_jitted_step, _jitted_streamed_step = _jit(_step), _jit(_streamed_step)
 
 
 def step_epoch(
@@ -77,7 +112,7 @@ def step_epoch(
     return state
 
 
-@functools.partial(jax.jit, static_argnames=("model", "config"), donate_argnames="state")
+@_jit
 def scan_epoch(
     model: Model,
     config: TrainingConfig,
@@ -100,6 +135,38 @@ def scan_epoch(
     return jax.lax.scan(body, state, jnp.arange(batches.shape[0], dtype=jnp.int32))[0]
 
 
-def run_epoch(*arguments: Any) -> FitState:
-    """Run an epoch the way that suits the backend; arguments as of `step_epoch`."""
-    return (step_epoch if jax.default_backend() == "cpu" else scan_epoch)(*arguments)
+def stream_epoch(
+    model: Model,
+    config: TrainingConfig,
+    state: FitState,
+    key: PRNGKey,
+    images: Images,
+    labels: Array,
+    batches: Array,
+    num_steps: int,
+    total_steps: Array,
+) -> FitState:
+    """Run the first num_steps batches from Python, each streamed to the device: bit for bit `step_epoch` on CPU."""
+    with closing(stream_batches(images, np.asarray(batches)[:num_steps])) as loaded:
+        for number, batch in enumerate(loaded):
+            state = _jitted_streamed_step(model, config, state, key, batch, labels, batches, number, total_steps)
+            jax.block_until_ready(state.step)  # or launches would run ahead, each with its batch
+    return state
+
+
+def run_epoch(
+    model: Model,
+    config: TrainingConfig,
+    state: FitState,
+    key: PRNGKey,
+    images: Array | Images,
+    labels: Array,
+    batches: Array,
+    num_steps: int,
+    total_steps: Array,
+) -> FitState:
+    """Run the first num_steps batches the way that suits the images and the backend."""
+    if isinstance(images, Images):
+        return stream_epoch(model, config, state, key, images, labels, batches, num_steps, total_steps)
+    epoch = step_epoch if jax.default_backend() == "cpu" else scan_epoch
+    return epoch(model, config, state, key, images, labels, batches, num_steps, total_steps)

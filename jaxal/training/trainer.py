@@ -8,6 +8,7 @@ import jax
 import jax.numpy as jnp
 
 from jaxal.config.training import TrainingConfig
+from jaxal.data.loading import Images
 from jaxal.errors import InputError
 from jaxal.evaluation.metrics import Metrics, evaluate, is_better, selection_score
 from jaxal.models.model import Model, Variables
@@ -22,7 +23,7 @@ __all__ = ["EvaluationSet", "FitResult", "evaluate_model", "fit"]
 class EvaluationSet(NamedTuple):
     """Images with known labels that are scored, never trained on."""
 
-    images: UInt8[Array, "n H W ch"]
+    images: UInt8[Array, "n H W ch"] | Images
     labels: Int32[Array, " n"]
     is_counted: Bool[Array, " n"]  # False for padding rows
 
@@ -52,7 +53,7 @@ def fit(
     model: Model,
     config: TrainingConfig,
     key: PRNGKey,
-    images: UInt8[Array, "N H W ch"],
+    images: UInt8[Array, "N H W ch"] | Images,
     labels: Int32[Array, " N"],
     validation: EvaluationSet,
     *,
@@ -69,7 +70,7 @@ def fit(
         model: the network.
         config: of training.
         key: of this fit: initialization, shuffling and the network's own noise.
-        images: the pool's.
+        images: the pool's; those of the labeled rows are streamed to the device where it does not hold them.
         labels: class of each row, negative where there is none. With no label at all nothing is fitted.
         validation: scored every config.validate_every epochs, and after the last one.
         positive_class: the class whose AUROC counts where there are two.

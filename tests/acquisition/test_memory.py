@@ -12,7 +12,7 @@ from jaxal.kernels.blocks import DEFAULT_BLOCK_BYTES
     [(2**50, DEFAULT_BLOCK_BYTES), (2**30, 2**25), (2**30 - 1, 2**24), (5, 2**20), (None, DEFAULT_BLOCK_BYTES)],
 )
 def test_on_the_host_at_most_the_default_and_less_where_memory_is_short(monkeypatch, free, expected):
-    monkeypatch.setattr(memory, "_free_on_host", lambda: free)
+    monkeypatch.setattr(memory, "free_on_host", lambda: free)
     assert memory.default_block_bytes() == expected
 
 

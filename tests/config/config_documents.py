@@ -152,6 +152,7 @@ _data = st.builds(
     minority_class=st.text(max_size=5, alphabet=st.characters(codec="utf-8")),
     split=_splits,
     imbalance=st.none() | _imbalances,
+    images_in_memory=st.none() | st.integers(0, 2**40),
 )
 _names = st.from_regex(r"\A[A-Za-z0-9_][A-Za-z0-9_-]{0,9}\Z").filter(lambda name: name.lower() != "figures")
 

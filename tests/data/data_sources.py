@@ -3,6 +3,7 @@
 import numpy as np
 
 from jaxal.data.dataset import Part
+from jaxal.data.loading import Images
 from jaxal.data.source import ImageSource
 
 
@@ -26,7 +27,7 @@ def made_pool(labels: list[int]) -> Part:
     """Make a pool part with these labels."""
     count = len(labels)
     return Part(
-        images=np.zeros((count, 2, 2, 1), np.uint8),
+        images=Images(lambda rows: np.zeros((len(rows), 2, 2, 1), np.uint8), count, (2, 2, 1)),
         labels=np.array(labels, np.int32),
         ids=np.array([f"id-{number}" for number in range(count)], dtype="<U9"),
         sample_ids=np.arange(count, dtype=np.int32),

@@ -87,7 +87,8 @@ def test_parts_are_disjoint_complete_and_hold_what_they_say():
         assert part.labels.dtype == np.int32
         assert np.array_equal(part.labels, SOURCE.labels[part.sample_ids])
         assert np.array_equal(part.ids, SOURCE.ids[part.sample_ids])
-        assert np.array_equal(part.images[:, 0, 0, 0], part.sample_ids % 256)
+        assert (part.images.num_images, part.images.image_shape) == (len(part.ids), (2, 2, 1))
+        assert np.array_equal(part.images.read(np.arange(len(part.ids)))[:, 0, 0, 0], part.sample_ids % 256)
     assert np.bincount(dataset.test.labels).tolist() == [30, 15, 5]
     assert (dataset.class_names, dataset.mean, dataset.std) == (SOURCE.class_names, SOURCE.mean, SOURCE.std)
 
@@ -99,6 +100,15 @@ def test_the_same_seed_gives_the_same_data_and_another_gives_others_of_the_same_
         assert np.array_equal(getattr(one, name).sample_ids, getattr(same, name).sample_ids)
         assert not np.array_equal(getattr(one, name).sample_ids, getattr(other, name).sample_ids)
         assert len(getattr(one, name).labels) == len(getattr(other, name).labels)
+
+
+def test_making_the_parts_reads_no_image():
+    def refuse(rows):
+        raise AssertionError
+
+    dataset = make_dataset(SOURCE._replace(read=refuse), config(), 0)
+    with pytest.raises(AssertionError):
+        dataset.pool.images.read(np.arange(1))
 
 
 @pytest.mark.parametrize("parts", ["pool", "pool_and_validation"])

@@ -69,7 +69,7 @@ def test_reduced_decoding_is_close_to_resizing_at_once(tmp_path):
     data = encoded(rough, "JPEG", quality=95)
     pixels = decoded(tmp_path, data, name="x.jpg").pixels.astype(int)
     with Image.open(tmp_path / "x.jpg") as image:
-        at_once = np.asarray(image.resize((32, 32), Image.Resampling.LANCZOS)).astype(int)
+        at_once = np.asarray(image.resize((32, 32), Image.Resampling.HAMMING)).astype(int)
     assert np.abs(pixels - at_once).mean() < 1.5
 
 

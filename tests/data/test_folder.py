@@ -7,7 +7,6 @@ from image_fixtures import encoded, gradient, put, put_flat, quarters, stored, w
 from PIL import Image
 
 from jaxal.config.data import FolderConfig
-from jaxal.data.readers import image_files
 from jaxal.data.readers.folder import read_folder
 from jaxal.errors import DataError
 
@@ -64,19 +63,6 @@ def test_mean_and_spread_are_per_channel_and_never_zero(tmp_path):
     np.testing.assert_allclose(source.std[:2], scaled.std(0)[:2], atol=6e-4)
     assert source.mean[2] == 0.2
     assert source.std[2] == 0.001
-
-
-def test_the_block_does_not_change_mean_and_spread():
-    pixels = np.random.default_rng(0).integers(0, 256, (11, 3, 3, 2), dtype=np.uint8)
-    pixels[..., 1] = 255
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(image_files, "BLOCK_BYTES", 40)
-        assert image_files._statistics(pixels) == image_files._statistics(pixels[::-1])
-        blocked = image_files._statistics(pixels)
-    assert blocked == image_files._statistics(pixels)
-    assert blocked[0][1] == 1
-    many = np.full((image_files.BLOCK_IMAGES + 3, 1, 1, 1), 255, np.uint8)  # the largest sums that there are
-    assert image_files._statistics(many) == ((1.0,), (0.001,))
 
 
 def test_the_fingerprint_tells_contents_and_not_places(top, tmp_path):

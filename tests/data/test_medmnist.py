@@ -10,7 +10,8 @@ import numpy as np
 import pytest
 
 from jaxal.config.data import MedMNISTConfig
-from jaxal.data.readers import medmnist, npz
+from jaxal.data import array_source
+from jaxal.data.readers import npz
 from jaxal.data.readers.medmnist import read_medmnist
 from jaxal.data.readers.medmnist_sets import SETS, SIZES, MedMNISTSet
 from jaxal.errors import DataError
@@ -94,7 +95,7 @@ def test_rows_are_gathered_over_parts_in_any_order(tmp_path):
 def test_blocks_do_not_move_the_statistics_or_the_fingerprint(tmp_path, monkeypatch):
     config = saved(tmp_path, made_arrays())
     whole = read_medmnist(config)
-    monkeypatch.setattr(medmnist, "BLOCK_BYTES", 5 * 72)
+    monkeypatch.setattr(array_source, "BLOCK_BYTES", 5 * 72)
     blocked = read_medmnist(config)
     assert (blocked.mean, blocked.std, blocked.fingerprint) == (whole.mean, whole.std, whole.fingerprint)
 

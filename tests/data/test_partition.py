@@ -229,3 +229,77 @@ def test_an_external_column_that_does_not_fit_is_refused(external, message):
     source = source_of(MIXED, columns={"center": CENTERS})
     with pytest.raises(DataError, match=message):
         partition(source, SplitConfig(external=external), 0)
+
+
+def isic_patients(seed):
+    """Make 33,126 images of 2,056 patients (1 … 115 images, skewed), 584 malignant in 428 of them."""
+    rng = np.random.default_rng(seed)
+    sizes = np.clip(np.round(rng.lognormal(2.2, 1.1, 2056)), 1, 115).astype(int)
+    sizes[0] = 115
+    while (left := 33126 - sizes.sum()) != 0:
+        some = rng.choice(np.arange(1, 2056), min(abs(left), 500), replace=False)
+        sizes[some] = np.clip(sizes[some] + np.sign(left), 1, 115)
+    malignant = np.zeros(2056, int)
+    chosen = rng.choice(2056, 428, replace=False)
+    malignant[chosen] = 1
+    while malignant.sum() < 584:
+        patient = rng.choice(chosen)
+        malignant[patient] += malignant[patient] < min(8, sizes[patient])
+    groups = np.repeat(np.arange(2056), sizes)
+    labels = np.concatenate([np.arange(size) < count for size, count in zip(sizes, malignant, strict=True)])
+    order = rng.permutation(33126)
+    return labels[order].astype(int), np.char.add("IP_", groups[order].astype(str))
+
+
+def test_a_hundred_splits_of_isic_2020_keep_patients_whole_and_classes_in_their_shares():
+    labels, groups = isic_patients(0)
+    assert (len(labels), labels.sum(), len(np.unique(groups))) == (33126, 584, 2056)
+    source = source_of(labels, groups=groups)
+    _, members = np.unique(groups, return_inverse=True)
+    tests = set()
+    for seed in range(100):
+        split = partition(source, SplitConfig(), seed)
+        sizes = {name: len(getattr(split, name)) for name in PARTS}
+        assert sum(sizes.values()) == len(labels)
+        on_sides = [np.bincount(members[getattr(split, name)], minlength=2056) > 0 for name in PARTS]
+        assert np.sum(on_sides, axis=0).tolist() == [1] * 2056
+        for name, fraction in (("pool", 0.8), ("validation", 0.1), ("test", 0.1)):
+            own = labels[getattr(split, name)]
+            assert abs(len(own) / len(labels) - fraction) <= 0.01
+            assert abs(own.mean() - labels.mean()) <= 0.01  # of a part's images, so many are of the class
+            assert abs(own.sum() / labels.sum() - fraction) <= 0.01  # of a class, so many are in the part
+        tests.add(split.test.tobytes())
+        assert split.notes == ()
+    assert len(tests) == 100
+
+
+def test_split_by_image_says_what_leaks():
+    labels = np.arange(100) % 2
+    groups = np.array([f"p{number // 10}" for number in range(100)])
+    source = source_of(labels, groups=groups)
+    split = partition(source, SplitConfig(by="image"), 0)
+    assert [len(sides(split)[name]) for name in PARTS] == [80, 10, 10, 0]
+    pool, test, validation = (set(groups[rows]) for rows in (split.pool, split.test, split.validation))
+    leaking = sum(groups[row] in pool for row in split.test)
+    torn = len((pool & test) | (pool & validation) | (test & validation))
+    assert leaking > 5
+    leaking_too = sum(groups[row] in pool for row in split.validation)
+    assert split.notes == (
+        f"WARNING: split by image: {leaking} of 10 test images ({leaking / 10:.1%}) are of a group (patient) that is in"
+        f" the pool too; {leaking_too} of 10 validation images ({leaking_too / 10:.1%}) are of a group (patient) that"
+        f" is in the pool too. {torn} of 10 groups are on more than one side. Results are better than they would be for"
+        ' new patients; data.split.by = "group" keeps groups together.',
+    )
+    alone = partition(source._replace(groups=None), SplitConfig(by="image"), 0)
+    assert sides(alone) == sides(split)
+    assert alone.notes == ("Split by image: the data has no groups, so what leaks between the parts is not known.",)
+    assert sides(alone) == sides(partition(source._replace(groups=None), SplitConfig(), 0))
+
+
+def test_split_by_image_takes_given_parts_as_they_are():
+    groups = np.array([f"p{number % 7}" for number in range(100)])
+    source = source_of(np.arange(100) % 2, groups=groups, parts=GIVEN)
+    split = partition(source, SplitConfig(by="image"), 0)
+    assert [len(sides(split)[name]) for name in PARTS] == [60, 20, 20, 0]
+    assert "20 of 20 test images (100.0%)" in split.notes[-1]
+    assert "7 of 7 groups are on more than one side" in split.notes[-1]

@@ -111,7 +111,7 @@ def test_every_step_draws_its_own_noise():
 def test_run_epoch_steps_from_python_on_cpu_and_scans_elsewhere(monkeypatch):
     called = []
 
-    def record(name, state):
+    def record(name, model, config, state, *_):
         called.append(name)
         return state
 
@@ -120,5 +120,6 @@ def test_run_epoch_steps_from_python_on_cpu_and_scans_elsewhere(monkeypatch):
         monkeypatch.setattr(steps, name, functools.partial(record, name))
     for backend in ("cpu", "gpu", "tpu"):
         monkeypatch.setattr(jax, "default_backend", lambda backend=backend: backend)
-        assert run_epoch(state) is state
+        arguments = (jax.random.key(7), IMAGES, LABELS, BATCHES, 3, jnp.asarray(TOTAL))
+        assert run_epoch(LINEAR, ADAM, state, *arguments) is state
     assert called == ["step_epoch", "scan_epoch", "scan_epoch"]

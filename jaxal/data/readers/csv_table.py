@@ -4,20 +4,21 @@ import difflib
 import functools
 import os
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from pathlib import Path
 from typing import NamedTuple
 
 from jaxal.config.data import CSVConfig
 from jaxal.data.decoding import EXTENSIONS
-from jaxal.data.image_cache import OnImages
+from jaxal.data.image_shards import OnImages
 from jaxal.data.problems import Problem, refusal, shown
 from jaxal.data.readers.csv_text import Row, Table, read_table
-from jaxal.data.readers.image_files import PART_NAMES, ImageRecord, make_source
+from jaxal.data.readers.image_files import make_source
+from jaxal.data.records import PART_NAMES, ImageRecord, LabeledFiles
 from jaxal.data.source import TRAIN, ImageSource
 from jaxal.errors import DataError
 
-__all__ = ["read_csv"]
+__all__ = ["PARTS", "find_csv", "further_columns", "nearest_column", "order_classes", "read_csv"]
 
 PARTS = {**PART_NAMES, "pool": TRAIN}
 # A column with a longer cell is text to read, not a fact to select by; as an array it would take this for every row.
@@ -50,30 +51,49 @@ def read_csv(config: CSVConfig, on_images: OnImages | None = None) -> ImageSourc
             label or group, of an unknown part, or of an image that another row has (all such rows in one refusal); or
             more image files than max_bad cannot be used.
     """
-    path = Path(config.path).expanduser().absolute()
-    where = f"data.source.path: {shown(str(path))}"
-    table = read_table(path, config.path, (config.image_column, config.label_column))
-    roles = _roles(table, config)
-    folder = Path(config.images).expanduser().absolute() if config.images else path.parent
-    kept, notes = _further_columns(table, roles)
-    problems = list(table.problems)
-    records = list(_records(table, roles, kept, folder, problems))
-    if problems:
+    found, roles = _find(config)
+    where = _where(config)
+    if found.problems:
         unread = " and ".join(
             f'data.source.{name}_column = ""' for name in ("group", "split") if getattr(roles, name) is not None
         )
         advice = "Correct these lines; none was used." + (f" {unread} leaves such a column unread." if unread else "")
-        raise refusal(problems, heading=where, advice=advice)
-    if not records:
-        raise DataError(f"{where} has a header but no rows")
+        raise refusal(found.problems, heading=where, advice=advice)
     return make_source(
-        records,
+        found.records,
         config,
-        class_names=_class_names({record.label for record in records}),
+        class_names=found.class_names,
         where=where,
         on_images=on_images,
-        notes=notes,
+        notes=found.notes,
     )
+
+
+def find_csv(config: CSVConfig) -> LabeledFiles:
+    """Find the images of a CSV file as `read_csv` does, without opening any; they are in the order of the rows.
+
+    Raises:
+        DataError: there is no such file, it is no such text, has not the columns, or no rows.
+    """
+    return _find(config)[0]
+
+
+def _find(config: CSVConfig) -> tuple[LabeledFiles, _Roles]:
+    path = Path(config.path).expanduser().absolute()
+    table = read_table(path, config.path, (config.image_column, config.label_column))
+    roles = _roles(table, config)
+    folder = Path(config.images).expanduser().absolute() if config.images else path.parent
+    kept, notes = further_columns(table, roles)
+    problems = list(table.problems)
+    records = list(_records(table, roles, kept, folder, problems))
+    if not records and not problems:
+        raise DataError(f"{_where(config)} has a header but no rows")
+    class_names = order_classes({record.label for record in records})
+    return LabeledFiles("label table", records, class_names, tuple(problems), notes), roles
+
+
+def _where(config: CSVConfig) -> str:
+    return f"data.source.path: {shown(str(Path(config.path).expanduser().absolute()))}"
 
 
 def _roles(table: Table, config: CSVConfig) -> _Roles:
@@ -82,7 +102,7 @@ def _roles(table: Table, config: CSVConfig) -> _Roles:
     wanted |= {"split_column": config.split_column} if config.split_column else {}
     columns = [name for name in table.header if name]
     missing = [
-        f"data.source.{setting} = {name!r}: no such column{_nearest(name, columns)}"
+        f"data.source.{setting} = {name!r}: no such column{nearest_column(name, columns)}"
         for setting, name in wanted.items()
         if name not in columns
     ]
@@ -107,13 +127,15 @@ def _optional(setting: str | None, usual: str, free: set[str]) -> str | None:
     return (setting or None) if setting is not None else usual if usual in free else None
 
 
-def _nearest(name: str, columns: list[str]) -> str:
+def nearest_column(name: str, columns: Iterable[str]) -> str:
+    """Say which column has a name most like this one, if any has."""
     lower = {column.lower(): column for column in columns}
     matches = difflib.get_close_matches(name.lower(), list(lower), n=1, cutoff=0.5)
     return f" (nearest: {lower[matches[0]]!r})" if matches else ""
 
 
-def _further_columns(table: Table, roles: _Roles) -> tuple[list[str], tuple[str, ...]]:
+def further_columns(table: Table, roles: Collection[str | None]) -> tuple[list[str], tuple[str, ...]]:
+    """Name the columns to keep besides those in use, and say which are not kept."""
     kept, notes = [], []
     for position, name in enumerate(table.header):
         longest = max((len(row.cells[position]) for row in table.rows), default=0)
@@ -188,7 +210,9 @@ def _line(row: Row) -> str:
     return f"line {row.line}"
 
 
-def _class_names(labels: set[str]) -> tuple[str, ...]:
-    if all(re.fullmatch(r"[+-]?[0-9]{1,18}", label) for label in labels):
-        return tuple(sorted(labels, key=lambda label: (int(label), label)))
-    return tuple(sorted(labels))
+def order_classes(labels: Iterable[str]) -> tuple[str, ...]:
+    """Put class names in the order of their numbers if all are whole numbers, else of their names."""
+    names = set(labels)
+    if all(re.fullmatch(r"[+-]?[0-9]{1,18}", name) for name in names):
+        return tuple(sorted(names, key=lambda name: (int(name), name)))
+    return tuple(sorted(names))

@@ -10,9 +10,11 @@ from typing import NamedTuple
 from jaxal.data.problems import Problem
 from jaxal.errors import DataError
 
-__all__ = ["Row", "Table", "read_table"]
+__all__ = ["Row", "Table", "read_header", "read_table"]
 
 DELIMITERS = ",;\t"
+# A header is looked for in so many bytes.
+HEADER_BYTES = 2**16
 
 
 class Row(NamedTuple):
@@ -37,7 +39,7 @@ def read_table(path: Path, given: str, expected: tuple[str, ...]) -> Table:
     Args:
         path: of the file, absolute.
         given: the path as the user wrote it.
-        expected: names in the header; the delimiter is that of , ; and tab which shows the most of them.
+        expected: names in the header, in any case; the delimiter is that of , ; and tab which shows the most of them.
 
     Raises:
         DataError: no such file, not UTF-8, NUL bytes, broken quotes, no header, or a header that has a name twice.
@@ -63,6 +65,31 @@ def read_table(path: Path, given: str, expected: tuple[str, ...]) -> Table:
             few = "few" if len(row.cells) < len(header) else "many"
             problems.append(Problem(f"line {row.line}", f"too {few} cells (the header has {len(header)})"))
     return Table(path, header, good, problems)
+
+
+def read_header(path: Path, expected: tuple[str, ...]) -> tuple[str, ...]:
+    """Read the names in the first line of what may be a CSV file; none where it cannot be one.
+
+    Args:
+        path: of the file.
+        expected: as of `read_table`.
+    """
+    try:
+        with open(path, "rb") as file:
+            start = file.read(HEADER_BYTES)
+    except OSError:
+        return ()
+    text = start.decode("utf-8-sig", errors="replace")
+    lines = text.splitlines(keepends=True)
+    if "\0" in text or not lines:
+        return ()
+    if len(start) == HEADER_BYTES:  # what was cut off may be half of a quoted cell
+        text = next((line for line in lines if line.strip()), "")
+    try:
+        delimiter = max(DELIMITERS, key=lambda each: _fit(text, each, expected))
+        return tuple(next(_rows(text, delimiter)).cells)
+    except (csv.Error, StopIteration):
+        return ()
 
 
 def _read_text(path: Path, given: str) -> str:
@@ -97,7 +124,8 @@ def _fit(text: str, delimiter: str, expected: tuple[str, ...]) -> tuple[int, int
         cells = next(_rows(text, delimiter)).cells
     except (csv.Error, StopIteration):
         return 0, 0
-    return len(set(cells) & set(expected)), len(cells)
+    names = {name.casefold() for name in expected}
+    return len({cell.casefold() for cell in cells} & names), len(cells)
 
 
 def _rows(text: str, delimiter: str) -> Iterator[Row]:

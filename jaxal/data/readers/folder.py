@@ -7,15 +7,19 @@ from typing import NamedTuple
 
 from jaxal.config.data import FolderConfig
 from jaxal.data.decoding import EXTENSIONS
-from jaxal.data.image_cache import OnImages
+from jaxal.data.image_shards import OnImages
 from jaxal.data.problems import Problem, examples, refusal, shown
-from jaxal.data.readers.image_files import PART_NAMES, ImageRecord, make_source
+from jaxal.data.readers.image_files import make_source
+from jaxal.data.records import PART_NAMES, ImageRecord, LabeledFiles
 from jaxal.data.source import ImageSource
 from jaxal.errors import DataError
 
-__all__ = ["read_folder"]
+__all__ = ["find_folder", "folder_advice", "read_folder"]
 
 LAYOUT = "Expected are sub-folders with the names of the classes and images below them, such as {folder}/cat/1.jpg."
+
+# What a Mac puts into every zip file: one hidden file beside each of ours.
+MAC_FILES = "__MACOSX"
 
 
 class _Found(NamedTuple):
@@ -33,8 +37,8 @@ def read_folder(config: FolderConfig, on_images: OnImages | None = None) -> Imag
 
     Where all sub-folders have names of parts (train or training; val, valid or validation; test or testing) and there
     are at least two, classes lie below them. Images are files with the ending of one; other files are counted in the
-    notes. Names that begin with a dot are ignored, links to folders are not followed. Classes are in the order of their
-    names, images in the order of theirs; an image's id is its path from the folder, with slashes.
+    notes. Names that begin with a dot and __MACOSX are ignored, links to folders are not followed. Classes are in the
+    order of their names, images in the order of theirs; an image's id is its path from the folder, with slashes.
 
     Args:
         config: the folder, size and color, how many files may be left out.
@@ -44,35 +48,60 @@ def read_folder(config: FolderConfig, on_images: OnImages | None = None) -> Imag
         DataError: there is no such folder, a class without images, an image outside of the classes, parts beside other
             folders, a folder that cannot be read; or more files than max_bad cannot be used.
     """
-    top = Path(config.path).expanduser().absolute()
+    found = find_folder(config.path)
+    where = f"data.source.path: {shown(str(Path(config.path).expanduser().absolute()))}"
+    if found.problems:
+        raise refusal(found.problems, heading=where, advice=folder_advice(config.path))
+    return make_source(
+        found.records,
+        config,
+        class_names=found.class_names,
+        where=where,
+        on_images=on_images,
+        notes=found.notes,
+    )
+
+
+def find_folder(path: str, only: frozenset[str] | None = None) -> LabeledFiles:
+    """Find the images of a folder as `read_folder` does, without opening any.
+
+    Args:
+        path: of the folder.
+        only: names of the classes to look at; the others are as if they were not there. All where None.
+
+    Raises:
+        DataError: there is no such folder, or it is not clear whether its folders are parts.
+    """
+    top = Path(path).expanduser().absolute()
     if not top.is_dir():
         raise DataError(
-            f"data.source.path = {config.path!r}: no such folder; looked at {shown(str(top))} "
-            f"(current directory {Path.cwd()}). " + LAYOUT.format(folder=config.path)
+            f"data.source.path = {path!r}: no such folder; looked at {shown(str(top))} "
+            f"(current directory {Path.cwd()}). " + folder_advice(path)
         )
-    where = f"data.source.path: {shown(str(top))}"
     found = _Found([], [], [], [], [])
     parts = _parts(top, found)
     for folder, part in parts if parts else [(top, None)]:
-        classes = _list(top, folder, found)
+        classes = [name for name in _list(top, folder, found) if only is None or name in only]
         for name in classes:
             _read_class(top, folder / name, part, found)
         if not classes:
             found.problems.append(Problem(_id(top, folder), "no class folders in it"))
-    problems = [*found.problems, *(Problem(stray, "image that lies in no class folder") for stray in found.strays)]
-    if problems:
-        raise refusal(problems, heading=where, advice=LAYOUT.format(folder=config.path))
-    return make_source(
-        found.records,
-        config,
+    strays = [Problem(stray, "image that lies in no class folder") for stray in found.strays]
+    return LabeledFiles(
+        form="folder per class in folders of parts" if parts else "folder per class",
+        records=found.records,
         class_names=tuple(sorted({record.label for record in found.records})),
-        where=where,
-        on_images=on_images,
+        problems=(*found.problems, *strays),
         notes=(
             *_note(found.others, "not read, no image by its name", "not read, no images by their names"),
             *_note(found.links, "link to a folder not followed", "links to folders not followed"),
         ),
     )
+
+
+def folder_advice(path: str) -> str:
+    """Say how a folder of images is to be arranged."""
+    return LAYOUT.format(folder=path)
 
 
 def _parts(top: Path, found: _Found) -> list[tuple[Path, str]]:
@@ -104,7 +133,7 @@ def _list(top: Path, folder: Path, found: _Found) -> list[str]:
         return []
     names = []
     for entry in entries:
-        if entry.name.startswith("."):
+        if entry.name.startswith(".") or entry.name == MAC_FILES:
             continue
         if entry.is_dir(follow_symlinks=False):
             names.append(entry.name)
@@ -122,7 +151,7 @@ def _read_class(top: Path, folder: Path, part: str | None, found: _Found) -> Non
     ids = []
     num_problems = len(found.problems)
     for place, folders, files in os.walk(folder, onerror=unreadable):
-        visible = [name for name in folders if not name.startswith(".")]
+        visible = [name for name in folders if not name.startswith(".") and name != MAC_FILES]
         links = [name for name in visible if os.path.islink(os.path.join(place, name))]
         found.links.extend(_id(top, Path(place, name)) for name in links)
         folders[:] = sorted(set(visible) - set(links))

@@ -3,14 +3,14 @@
 import hashlib
 import os
 import zipfile
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from io import BufferedReader
 from pathlib import Path
-from typing import NamedTuple
 
 import numpy as np
 
 from jaxal.config.data import MedMNISTConfig
+from jaxal.data.array_source import PartArrays, array_source
 from jaxal.data.readers.medmnist_sets import SETS, SIZES, MedMNISTSet
 from jaxal.data.readers.npz import Header, open_npz, read_headers, read_member
 from jaxal.data.source import TEST, TRAIN, VALIDATION, ImageSource
@@ -25,12 +25,6 @@ URL = "https://zenodo.org/records/10519652/files/{}.npz?download=1"
 CHANNELS = (1, 3)
 # More classes than any set has; one stray label must not make as many names.
 MAX_CLASSES = 100_000
-BLOCK_BYTES = 2**26
-
-
-class _Part(NamedTuple):
-    images: np.ndarray  # uint8 [n, height, width, channels]
-    labels: np.ndarray  # int [n]
 
 
 def read_medmnist(config: MedMNISTConfig) -> ImageSource:
@@ -61,7 +55,7 @@ def read_medmnist(config: MedMNISTConfig) -> ImageSource:
     except OSError as error:
         raise DataError(_unreadable(path, error.strerror or str(error), known is not None)) from error
     class_names = _class_names(config, known[0] if known else None, parts, path)
-    return _as_source(parts, class_names)
+    return array_source(parts, class_names)
 
 
 def _known_file(path: Path) -> tuple[MedMNISTSet, str] | None:
@@ -126,15 +120,15 @@ def _check_shapes(images: Header, labels: Header, prefix: str, path: Path) -> tu
     return images.shape[1:] if is_color else (*images.shape[1:], 1)
 
 
-def _read_part(archive: zipfile.ZipFile, prefix: str, headers: Mapping[str, Header], path: Path) -> _Part:
+def _read_part(archive: zipfile.ZipFile, prefix: str, headers: Mapping[str, Header], path: Path) -> PartArrays:
     images = read_member(archive, f"{prefix}_images", str(path))
     if images.ndim == 3:
         images = images[..., None]
-    return _Part(images, read_member(archive, f"{prefix}_labels", str(path)).reshape(-1))
+    return PartArrays(images, read_member(archive, f"{prefix}_labels", str(path)).reshape(-1))
 
 
 def _class_names(
-    config: MedMNISTConfig, known: MedMNISTSet | None, parts: Mapping[str, _Part], path: Path
+    config: MedMNISTConfig, known: MedMNISTSet | None, parts: Mapping[str, PartArrays], path: Path
 ) -> tuple[str, ...]:
     labels = [part.labels for part in parts.values()]
     num_all = sum(map(len, labels))
@@ -153,69 +147,3 @@ def _class_names(
         told = f"{len(names)} class names are given" if names else f"at most {MAX_CLASSES} classes are read"
         raise DataError(f"{path}: {num_beyond} of {num_all} labels have no class: up to {highest}, but {told}")
     return names or tuple(str(number) for number in range(highest + 1))
-
-
-def _as_source(parts: Mapping[str, _Part], class_names: tuple[str, ...]) -> ImageSource:
-    lengths = [len(part.labels) for part in parts.values()]
-    names = np.repeat(list(parts), lengths)
-    ids = np.array([f"{part}-{row:05d}" for part, length in zip(parts, lengths, strict=True) for row in range(length)])
-    labels = np.concatenate([part.labels for part in parts.values()]).astype(np.int32)
-    images = [part.images for part in parts.values()]
-    mean, std = _mean_and_std(parts[TRAIN].images)
-    return ImageSource(
-        ids=ids,
-        labels=labels,
-        class_names=class_names,
-        image_shape=images[0].shape[1:],
-        mean=mean,
-        std=std,
-        fingerprint=_fingerprint(ids, labels, names, class_names, images),
-        read=_reader(images),
-        parts=names,
-    )
-
-
-def _reader(images: list[np.ndarray]) -> Callable[[np.ndarray], np.ndarray]:
-    """Gather rows of the parts one after the other, without a second copy of them all."""
-    ends = np.cumsum([len(each) for each in images])
-
-    def read(indices: np.ndarray) -> np.ndarray:
-        if np.any((indices < 0) | (indices >= ends[-1])):
-            raise IndexError(f"image {indices.min()} … {indices.max()} of {ends[-1]}")
-        rows = np.empty((len(indices), *images[0].shape[1:]), np.uint8)
-        for number, part in enumerate(images):
-            is_here = (indices >= ends[number] - len(part)) & (indices < ends[number])
-            rows[is_here] = part[indices[is_here] - (ends[number] - len(part))]
-        return rows
-
-    return read
-
-
-def _blocks(images: np.ndarray) -> list[np.ndarray]:
-    step = max(1, BLOCK_BYTES // max(1, images[0].size))
-    return [images[start : start + step] for start in range(0, len(images), step)]
-
-
-def _mean_and_std(images: np.ndarray) -> tuple[tuple[float, ...], tuple[float, ...]]:
-    """Compute both per channel from exact counts of the 256 levels, so that no block size can move them."""
-    channels = images.shape[-1]
-    counts = np.zeros((channels, 256), np.int64)
-    for block in _blocks(images):
-        counts += np.stack([np.bincount(block[..., channel].ravel(), minlength=256) for channel in range(channels)])
-    levels, shares = np.arange(256) / 255, counts / counts.sum(1, keepdims=True)
-    mean = shares @ levels
-    std = np.sqrt((shares * (levels[None] - mean[:, None]) ** 2).sum(1))
-    return tuple(round(float(m), 3) for m in mean), tuple(max(round(float(s), 3), 1e-3) for s in std)
-
-
-def _fingerprint(
-    ids: np.ndarray, labels: np.ndarray, parts: np.ndarray, class_names: tuple[str, ...], images: list[np.ndarray]
-) -> str:
-    digest = hashlib.sha256()
-    for texts in (ids.tolist(), parts.tolist(), class_names, map(str, images[0].shape[1:])):
-        digest.update("".join(f"{len(text)}:{text}" for text in texts).encode() + b"\n")
-    digest.update(labels.astype("<i4").tobytes())
-    for part in images:
-        for block in _blocks(part):
-            digest.update(np.ascontiguousarray(block).data)
-    return digest.hexdigest()

@@ -1,0 +1,88 @@
+"""Images read out of shards, row by row, into new memory: nothing stays mapped, however large the shards are."""
+
+import hashlib
+import os
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import IO
+
+import numpy as np
+
+from jaxal.data.shard_files import Form, ShardFacts, shape_of, shard_header
+from jaxal.errors import DataError
+
+__all__ = ["row_reader"]
+
+
+def row_reader(shards: Sequence[ShardFacts], form: Form, advice: str) -> Callable[[np.ndarray], np.ndarray]:
+    """Make the function that reads rows of verified shards: indices [B] -> uint8 [B, size, size, channels].
+
+    It may be called from several threads. A shard whose file was replaced or written to since it was verified is hashed
+    again before it is used: so rows never come from two different states of the data.
+
+    Args:
+        shards: in order; their images are numbered through.
+        form: of the images.
+        advice: what a user is to do where a shard was damaged or is gone.
+    """
+    starts = np.cumsum([0, *(shard.num_images for shard in shards)])
+    num_bytes = int(np.prod(shape_of(form)))
+    known = {shard.path: _signature(shard.path) for shard in shards}
+
+    def read(indices: np.ndarray) -> np.ndarray:
+        rows = np.asarray(indices, np.int64).reshape(-1)
+        if rows.size and not 0 <= rows.min() <= rows.max() < starts[-1]:
+            raise IndexError(f"images are numbered 0 … {starts[-1] - 1}, asked for {rows.min()} … {rows.max()}")
+        out = np.empty((len(rows), *shape_of(form)), np.uint8)
+        numbers = np.searchsorted(starts, rows, side="right") - 1
+        for number in np.unique(numbers):
+            shard, places = shards[number], np.flatnonzero(numbers == number)
+            try:
+                with open(shard.path, "rb", buffering=0) as file:
+                    _check(file, shard, known)
+                    header = len(shard_header(shard.num_images, form))
+                    for first, last in _runs(rows[places], places):
+                        file.seek(header + int(rows[first] - starts[number]) * num_bytes)
+                        _fill(file, out[first : last + 1].reshape(-1).data)
+            except OSError as error:
+                raise DataError(f"{shard.path}: cannot be read: {error.strerror or error}. {advice}") from error
+            except _DamagedError as error:
+                raise DataError(f"{shard.path}: changed or damaged while in use. {advice}") from error
+        return out
+
+    return read
+
+
+class _DamagedError(Exception):
+    pass
+
+
+def _signature(path: Path | int) -> tuple[int, ...]:
+    try:
+        status = os.stat(path)
+    except OSError:
+        return ()
+    return status.st_ino, status.st_size, status.st_mtime_ns
+
+
+def _check(file: IO[bytes], shard: ShardFacts, known: dict[Path, tuple[int, ...]]) -> None:
+    signature = _signature(file.fileno())
+    if signature != known[shard.path]:
+        if hashlib.file_digest(file, "sha256").hexdigest() != shard.sha256:  # type: ignore[arg-type]
+            raise _DamagedError
+        known[shard.path] = signature
+
+
+def _runs(rows: np.ndarray, places: np.ndarray) -> Iterator[tuple[int, int]]:
+    """Yield the first and last place of each run that is without gap both in the shard and in the result."""
+    breaks = np.flatnonzero((np.diff(rows) != 1) | (np.diff(places) != 1)) + 1
+    for run in np.split(places, breaks):
+        yield int(run[0]), int(run[-1])
+
+
+def _fill(file: IO[bytes], view: memoryview) -> None:
+    while view:
+        count = file.readinto(view)  # type: ignore[attr-defined]
+        if not count:
+            raise _DamagedError
+        view = view[count:]

@@ -1,0 +1,112 @@
+"""Where images lie while a model works on them: on the device whole, or off it and streamed there in batches."""
+
+import functools
+import math
+from collections import deque
+from collections.abc import Generator, Iterable, Mapping
+from contextlib import closing
+from itertools import islice
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from jaxal.data.host_memory import free_on_host
+from jaxal.data.loading import Images, choose_images, load_batches
+from jaxal.typing import Array, UInt8
+
+__all__ = ["batch_starts", "default_image_bytes", "place_images", "stream_batches", "take_images"]
+
+# The rest is for the model: its activations are many times the images of a batch.
+DEVICE_SHARE, HOST_SHARE = 3, 4
+UNKNOWN = 2**30
+BLOCK_BYTES = 2**26
+
+
+def default_image_bytes() -> int:
+    """Count the bytes of images that may lie on the device whole where nobody says.
+
+    A third of the memory of a device that has its own, whatever is in use: the same device, the same decision, since
+    there a pass over streamed images may differ from one over images in place in the last bits. A quarter of what the
+    host has free where that is the device; 1 GiB where it does not say.
+    """
+    stats = jax.local_devices()[0].memory_stats()
+    if stats and "bytes_limit" in stats:
+        return stats["bytes_limit"] // DEVICE_SHARE
+    free = free_on_host()
+    return UNKNOWN if free is None else free // HOST_SHARE
+
+
+def place_images(parts: Mapping[str, Images], max_bytes: int | None) -> dict[str, UInt8[Array, "n H W ch"] | Images]:
+    """Put whole parts on the device, the smallest first, as long as they fit; leave the others to be streamed.
+
+    Args:
+        parts: images by name.
+        max_bytes: of all that is put there; `default_image_bytes` where absent.
+    """
+    left = default_image_bytes() if max_bytes is None else max_bytes
+    placed: dict[str, Array | Images] = dict(parts)
+    for name in sorted(parts, key=lambda name: _num_bytes(parts[name])):
+        left -= _num_bytes(parts[name])
+        if left < 0:
+            break
+        placed[name] = _on_device(parts[name])
+    return placed
+
+
+def _num_bytes(images: Images) -> int:
+    return math.prod((images.num_images, *images.image_shape))
+
+
+def _on_device(images: Images) -> Array:
+    """Read all images onto the device, block by block: the host never holds them whole unless it is the device."""
+    size = max(1, BLOCK_BYTES // math.prod(images.image_shape))
+    if images.num_images <= size:
+        return jnp.asarray(images.read(np.arange(images.num_images)))
+    starts = batch_starts(images.num_images, size)
+    whole = jnp.zeros((images.num_images, *images.image_shape), jnp.uint8)
+    with closing(stream_batches(images, (np.arange(start, start + size) for start in starts))) as blocks:
+        for start, block in zip(starts, blocks, strict=True):
+            whole = jax.block_until_ready(_write_block(whole, block, start))
+    return whole
+
+
+@functools.partial(jax.jit, donate_argnames="whole")
+def _write_block(whole: Array, block: Array, start: int | Array) -> Array:
+    return jax.lax.dynamic_update_slice_in_dim(whole, block, start, axis=0)
+
+
+def batch_starts(num_images: int, size: int) -> list[int]:
+    """Lay out batches of one size over images: the last one overlaps the one before it, so no made-up rows are needed.
+
+    Args:
+        num_images: at least as many as `size`.
+        size: of every batch, from 1.
+
+    Returns:
+        The first row of each batch.
+    """
+    return [*range(0, num_images - size, size), num_images - size]
+
+
+def stream_batches(images: Images, batches: Iterable[np.ndarray]) -> Generator[UInt8[Array, "B H W ch"], None, None]:
+    """Read batches of rows and give them on the device, the next one on its way there while one is worked on.
+
+    Launches are not waited for by jax, and each that waits keeps its batch alive: block on each batch's result before
+    the next batch is asked for. Close the iterator, as that of `load_batches`.
+
+    Args:
+        images: to read.
+        batches: of rows, in the order wanted.
+    """
+    with closing(load_batches(images.read, batches)) as loaded:
+        moved = map(jax.device_put, loaded)
+        ahead = deque(islice(moved, 1))
+        while ahead:
+            ahead.extend(islice(moved, 1))
+            yield ahead.popleft()
+
+
+def take_images(images: Array | Images, rows: np.ndarray) -> Array | Images:
+    """Choose images by their rows, where they lie."""
+    return choose_images(images, rows) if isinstance(images, Images) else images[rows]
