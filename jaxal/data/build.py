@@ -1,12 +1,13 @@
 """A folder built once from labeled image files: decoded and resized shards, and a manifest that freezes the data."""
 
 import hashlib
+import importlib.metadata
 import os
+from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-import jaxal
 from jaxal.config.data import ImagesConfig
 from jaxal.data.build_changes import changed_files, changed_labels
 from jaxal.data.build_folder import check_apart, clear_shards_from, hold_folder
@@ -132,14 +133,15 @@ def _build(
         Row(record, entry.bytes, entry.sha256, entry.width, entry.height)
         for record, entry in zip(usable.kept, good, strict=True)
     ]
+    counts = Counter(row.record.label for row in rows)
     table = table_text(rows)
     manifest = Manifest(
         format_version=MANIFEST_VERSION,
-        jaxal_version=jaxal.__version__ if before is None else before.manifest.jaxal_version,
+        jaxal_version=importlib.metadata.version("jaxal") if before is None else before.manifest.jaxal_version,
         form=found.form,
         source=utf8_name(str(top)),
         class_names=found.class_names,
-        class_counts={name: sum(row.record.label == name for row in rows) for name in found.class_names},
+        class_counts={name: counts[name] for name in found.class_names},
         image_size=form.size,
         color=form.color,
         num_images=len(rows),

@@ -73,7 +73,9 @@ def batch_bald(config: BatchBALDConfig, *, num_classes: int) -> Strategy:
         query = Query(jnp.concatenate([indices, further]), jnp.concatenate([is_joint, is_further]))
         info = AcquisitionInfo(
             score=jnp.concatenate([gains, picked_values(jnp.exp(log_values), further, is_further)]),
-            reason=jnp.concatenate([jnp.full(is_joint.shape, JOINT), jnp.where(is_further, ALONE, 0)]).astype(jnp.int32),
+            reason=jnp.concatenate([jnp.full(is_joint.shape, JOINT), jnp.where(is_further, ALONE, 0)]).astype(
+                jnp.int32
+            ),
             num_fallback=jnp.sum(is_further, dtype=jnp.int32),
         )
         return query, state, info
