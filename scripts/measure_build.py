@@ -65,9 +65,9 @@ def make_isic(folder: Path, make: Callable[[int], bytes], number: int) -> int:
 
     with ThreadPoolExecutor(os.cpu_count()) as pool:
         num_bytes = sum(pool.map(write, range(number)))
-    rows = []
+    rows, num_malignant = [], min(NUM_MALIGNANT, number // 2)
     for each, name in enumerate(names):
-        is_malignant = each % (number // min(NUM_MALIGNANT, number // 2)) == 0
+        is_malignant = each % (number // num_malignant) == 0 and each // (number // num_malignant) < num_malignant
         kind = "melanoma,malignant,1" if is_malignant else "unknown,benign,0"
         rows.append(f"{name},IP_{each % NUM_PATIENTS:07},male,45,torso,{kind}\n")
     (folder / "ISIC_2020_Training_GroundTruth.csv").write_text(HEADER + "".join(rows))

@@ -1,5 +1,7 @@
 """Every strategy of the table, with every option of theirs taken at least once."""
 
+import pytest
+
 from jaxal.config import strategies as configs
 
 AUTO_FM = {
@@ -76,3 +78,31 @@ VARIANTS = {
         )
     ),
 }
+
+# Settings of functions that other variants compile and run too: tried with `-m slow` only.
+REPEATED = {
+    "least_confidence, inverted",
+    "margin, inverted",
+    "batch_bald, few configurations",
+    "alfa_mix, finer caps",
+    "auto_fm, no steps",
+    "auto_fm, loss_change, larger steps",
+    "auto_fm, global_mean, no penalty",
+    "auto_fm, fixed, two of them",
+    "mpps, l2",
+    "cb_dal, more auto_fm",
+    "diversified_margin, uncertain",
+    "diversified_least_confidence",
+    "diversified_least_confidence, uncertain",
+    "typiclust, few",
+    "class_deficit, margin",
+    "class_deficit, least_confidence",
+    "balanced, entropy",
+    "budget_split, three stages",
+}
+
+
+def each_variant(*without: str) -> list:
+    """Give all names for `parametrize`, the repeated ones marked slow."""
+    names = [name for name in VARIANTS if name not in without]
+    return [pytest.param(name, marks=pytest.mark.slow) if name in REPEATED else name for name in names]
