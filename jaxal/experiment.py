@@ -18,8 +18,8 @@ from jaxal.errors import InputError
 from jaxal.evaluation.metrics import undefined
 from jaxal.evaluation.rows import MetricRow, pool_rows, split_rows
 from jaxal.kernels.mc_dropout import mc_logits
+from jaxal.models import registry
 from jaxal.models.model import Model, Variables
-from jaxal.models.organ_cnn import organ_cnn
 from jaxal.oracle import Oracle, simulated_oracle
 from jaxal.pool import EXCLUDED, UNLABELED, PoolState, Query, enter_labels, new_pool, reveal
 from jaxal.strategies.inputs import check_inputs
@@ -133,7 +133,7 @@ def make_model(config: ExperimentConfig, dataset: Dataset) -> Model:
     Raises:
         ConfigError: the images do not fit the network.
     """
-    return organ_cnn(
+    return registry.make_model(
         config.model,
         image_shape=dataset.pool.images.image_shape,
         num_classes=len(dataset.class_names),

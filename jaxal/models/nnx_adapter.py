@@ -17,8 +17,11 @@ class EmbeddingModule(Protocol):
 
     classifier: nnx.Linear
 
-    def embed(self, images: Array, *, is_training: bool) -> Array:
-        """Map normalized images [B, height, width, channels] to embeddings [B, D]."""
+    def embed(self, images: Array, *, key: PRNGKey | None = None) -> Array:
+        """Map normalized images [B, height, width, channels] to embeddings [B, D].
+
+        With a key it trains: batch norm goes by the batch, the key is that of the network's own noise.
+        """
         ...
 
 
@@ -39,7 +42,7 @@ def adapt(spec: ModelSpec, build: Callable[[nnx.Rngs], Any]) -> Model:
         return Variables(nnx.to_pure_dict(params), nnx.to_pure_dict(batch_stats))
 
     def embed(variables: Variables, images: Array) -> Array:
-        return module(variables).embed(normalize_images(images, spec), is_training=False)
+        return module(variables).embed(normalize_images(images, spec))
 
     def head(variables: Variables, z: Array) -> Array:
         return module(variables).classifier(z)
@@ -49,7 +52,7 @@ def adapt(spec: ModelSpec, build: Callable[[nnx.Rngs], Any]) -> Model:
 
     def apply_train(variables: Variables, key: PRNGKey, images: Array) -> tuple[Array, Any]:
         net = module(variables)
-        logits = net.classifier(net.embed(normalize_images(images, spec), is_training=True))
+        logits = net.classifier(net.embed(normalize_images(images, spec), key=key))
         return logits, nnx.to_pure_dict(nnx.as_pure(nnx.state(net, nnx.BatchStat)))
 
     def linear_head(variables: Variables) -> LinearHead:
