@@ -13,6 +13,7 @@ from typing import Annotated, Literal, NoReturn
 import tyro
 
 from jaxal.errors import ConfigError, JaxalError, SelectionWarning
+from jaxal.store.signals import Terminated, handled
 
 __all__ = ["entry", "main"]
 
@@ -93,6 +94,8 @@ class Strategies:
 
 @dataclasses.dataclass(frozen=True)
 class ImageFiles:
+    """Labeled images, and what decides where they can be read in several ways."""
+
     path: Annotated[str, tyro.conf.Positional]
     """A folder, or the CSV file with the labels."""
     images: tuple[str, ...] | None = None
@@ -189,6 +192,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         print("\njaxal: stopped. The same command goes on where it was.", file=sys.stderr)
         return INTERRUPTED
+    except Terminated:
+        print("jaxal: terminated. The same command goes on where it was.", file=sys.stderr)
+        return TERMINATED
     except BrokenPipeError:
         sys.stderr.close()  # nobody reads any more; the run folder holds everything that was to be printed
         return 1
@@ -257,19 +263,14 @@ def _run(command: Run, overrides: list[tuple[str, str]]) -> int:
     study = load_study(command.config, overrides)
 
     from jaxal import console
-    from jaxal.store.signals import Terminated
     from jaxal.study import prepare_study, run_study
 
     if command.dry_run:
         console.print_plan(study, prepare_study(study))
         return 0
     _keep_compiled(command.compilation_cache)
-    try:
-        with _warnings_as_lines(), console.progress() as listener:
-            result = run_study(study, command.workdir, listener)
-    except Terminated:
-        print("jaxal: terminated. The same command goes on where it was.", file=sys.stderr)
-        return TERMINATED
+    with _warnings_as_lines(), console.progress() as listener:
+        result = run_study(study, command.workdir, listener)
     console.print_result(result.table, result.workdir)
     return 0
 
@@ -366,13 +367,13 @@ def _profile_round(command: Profile, config: str, overrides: list[tuple[str, str
 
 def _data(command: DataCheck | DataBuild) -> int:
     settings = dataclasses.asdict(command)
+    with handled():
+        from jaxal import data_commands
 
-    from jaxal import data_commands
-
-    if isinstance(command, DataCheck):
-        return data_commands.check(settings)
-    settings["image_size"] = settings.pop("size")
-    return data_commands.build(settings, settings.pop("out"))
+        if isinstance(command, DataCheck):
+            return data_commands.check(settings)
+        settings["image_size"] = settings.pop("size")
+        return data_commands.build(settings, settings.pop("out"))
 
 
 def _say(text: str) -> None:

@@ -1,5 +1,6 @@
 """What `jaxal data check` and `jaxal data build` do; the flags are read elsewhere."""
 
+import json
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -57,13 +58,15 @@ def build(settings: Mapping[str, Any], out: str) -> int:
         DataError: the data has problems, or the folder cannot be built.
     """
     config = _config(settings)
+    if not out:
+        raise ConfigError("--out: expected a folder, got ''")
     arrays = array_config(config.path)
     if arrays is not None:
         kind = arrays.__struct_config__.tag
         setting = "folder" if kind == "idx" else "path"
         raise DataError(
             f"{shown(config.path)}: holds arrays ({kind}), not image files: there is nothing to decode. A study reads "
-            f'them as they are: [data.source] kind = "{kind}", {setting} = "{config.path}"'
+            f'them as they are: [data.source] kind = "{kind}", {setting} = {_toml(config.path)}'
         )
     with images_progress("building") as on_images:
         result = build_images(config, out, on_images)
@@ -105,7 +108,11 @@ def _built(result: BuildResult) -> Iterator[str]:
     yield f"classes: {_counts(manifest.class_counts)}"
     if manifest.excluded:
         yield f"{len(manifest.excluded)} images left out, listed in {shown(str(result.folder / BAD_IMAGES))}"
-    yield f'{folder} is built; a study reads it with [data.source] kind = "built", path = "{result.folder}"'
+    yield f'{folder} is built; a study reads it with [data.source] kind = "built", path = {_toml(str(result.folder))}'
+
+
+def _toml(text: str) -> str:
+    return json.dumps(text, ensure_ascii=False)  # of strings it is TOML as well
 
 
 def _counts(counts: Mapping[str, int]) -> str:

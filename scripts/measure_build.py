@@ -145,7 +145,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("document", type=Path, nargs="?", help="to put the table into; printed where absent")
     parser.add_argument("--num-small", type=int, default=NUM_SMALL)
-    parser.add_argument("--num-photographs", type=int, default=400)
+    parser.add_argument("--num-photographs", type=int, default=800)
     parser.add_argument("--shared", action="store_true", help="say that other processes ran at the same time")
     options = parser.parse_args()
 

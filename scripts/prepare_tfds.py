@@ -23,6 +23,7 @@ def main() -> int:
     parser.add_argument("--images", nargs="*", default=[], help="further folders of images")
     parser.add_argument("--labels", default="", help="the CSV file with the labels, where several could be it")
     parser.add_argument("--duplicates", choices=("drop", "keep"), default="drop")
+    parser.add_argument("--unclear-diagnosis", choices=("refuse", "benign", "leave_out"), default="refuse")
     given = parser.parse_args()
     try:
         folder, notes = prepare(
@@ -32,6 +33,7 @@ def main() -> int:
             images=given.images,
             labels=given.labels,
             duplicates=given.duplicates,
+            unclear_diagnosis=given.unclear_diagnosis,
         )
     except JaxalError as error:
         print(error, file=sys.stderr)

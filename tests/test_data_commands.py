@@ -1,5 +1,7 @@
 """`jaxal data check` and `jaxal data build` on the command line: exit codes, what is printed where, and the time."""
 
+import signal
+import struct
 import subprocess
 import sys
 from typing import Any
@@ -60,11 +62,12 @@ def test_check_tells_all_problems_and_ends_with_1(pets, capsys):
 
 
 def test_build_then_again_then_a_study_reads_it(pets, capsys):
-    out, _ = said(capsys, BUILD, 0)
+    words = [*BUILD[:-1], 'a "\\" folder']
+    out, _ = said(capsys, words, 0)
     assert "10 images of size 4, rgb, in 1 shards" in out
     assert 'kind = "built", path = "' in out
-    assert "is complete: every shard and every image file is as it was" in said(capsys, BUILD, 0)[0]
-    assert "nothing wrong found" in said(capsys, ["data", "check", "out"], 0)[0]
+    assert "is complete: every shard and every image file is as it was" in said(capsys, words, 0)[0]
+    assert "nothing wrong found" in said(capsys, ["data", "check", words[-1]], 0)[0]
     text = out.splitlines()[-1].partition("[data.source]")[2].strip().replace(", path", "\npath")
     source = load_source(DataConfig(source=msgspec.toml.decode(text, type=BuiltConfig)))
     assert source.read(np.arange(10))[:, 0, 0, 0].tolist() == list(range(10))
@@ -84,6 +87,7 @@ def test_build_refuses_bad_images_and_leaves_out_as_many_as_allowed(pets, capsys
     [
         (["data", "build", "pets", "--size", "0", "--out", "out"], "--size: Expected `int` >= 1"),
         (["data", "build", "pets", "--size", "5000", "--out", "out"], "--size: Expected `int` <= 4096"),
+        (["data", "build", "pets", "--size", "4", "--out", ""], "--out: expected a folder, got ''"),
         ([*BUILD, "--max-bad", "-1"], "--max-bad: Expected `int` >= 0"),
         (["data", "build", "pets", "--out", "out"], "size"),
         (["data", "build", "pets", "--size", "4"], "out"),
@@ -120,6 +124,26 @@ def test_arrays_are_checked_and_not_built(pets, capsys):
     assert 'there is nothing to decode. A study reads them as they are: [data.source] kind = "medmnist"' in err
 
 
+def test_one_class_is_told(pets, capsys):
+    (pets / "labels.csv").write_text("image,label\ncat/0.pgm,cat\ncat/2.pgm,cat\n")
+    out, _ = said(capsys, ["data", "check", "pets/labels.csv"], 0)
+    assert "note: there is only one class: a study needs two or more" in out
+
+
+def test_idx_files_are_known_by_one_of_them_and_prepared_sets_are_named(pets, capsys):
+    folder = pets.parent / "idx"
+    folder.mkdir()
+    for part in ("train", "t10k"):
+        images, labels = np.zeros((4, 2, 2), np.uint8), np.array([0, 1, 0, 1], np.uint8)
+        (folder / f"{part}-images-idx3-ubyte").write_bytes(struct.pack(">4I", 2051, *images.shape) + images.tobytes())
+        (folder / f"{part}-labels-idx1-ubyte").write_bytes(struct.pack(">2I", 2049, 4) + labels.tobytes())
+    for path in ("idx", "idx/train-images-idx3-ubyte"):
+        assert "form: arrays (idx)\nimages: 8\n" in said(capsys, ["data", "check", path], 0)[0]
+    (pets / "dataset_info.json").write_text("{}")
+    assert 'source = "tfds:NAME"' in said(capsys, ["data", "check", "pets"], 1)[1]
+    assert 'source = "tfds:NAME"' in said(capsys, BUILD, 1)[1]
+
+
 def test_ctrl_c_ends_with_130_and_can_go_on(pets, capsys, monkeypatch):
     def interrupted(*_):
         raise KeyboardInterrupt
@@ -129,6 +153,19 @@ def test_ctrl_c_ends_with_130_and_can_go_on(pets, capsys, monkeypatch):
         _, err = said(capsys, BUILD, 130)
     assert "The same command goes on where it was." in err
     said(capsys, BUILD, 0)
+
+
+def test_sigterm_ends_with_143_and_a_line(pets, capsys, monkeypatch):
+    def terminated(*_):
+        signal.raise_signal(signal.SIGTERM)
+
+    before = signal.getsignal(signal.SIGTERM)
+    for name, words in (("build_images", BUILD), ("check_data", ["data", "check", "pets"])):
+        with monkeypatch.context() as patch:
+            patch.setattr(data_commands, name, terminated)
+            _, err = said(capsys, words, 143)
+        assert err == "jaxal: terminated. The same command goes on where it was.\n"
+    assert signal.getsignal(signal.SIGTERM) is before
 
 
 def test_progress_is_told_in_lines_where_there_is_no_terminal(pets, capsys, monkeypatch):

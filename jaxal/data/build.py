@@ -4,15 +4,15 @@ import hashlib
 import importlib.metadata
 import os
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
 from jaxal.config.data import ImagesConfig
 from jaxal.data.build_changes import changed_files, changed_labels
-from jaxal.data.build_folder import check_apart, clear_shards_from, hold_folder
+from jaxal.data.build_folder import check_apart, clear_shards_from, data_folders, hold_folder
 from jaxal.data.decoding_threads import file_state
-from jaxal.data.image_shards import OnImages, describe, make_shards, utf8_name
+from jaxal.data.image_shards import OnImages, Shards, describe, make_shards, utf8_name
 from jaxal.data.manifest import (
     MANIFEST_VERSION,
     Built,
@@ -21,7 +21,6 @@ from jaxal.data.manifest import (
     Row,
     ShardName,
     csv_text,
-    is_built,
     read_built,
     table_text,
     write_manifest,
@@ -70,22 +69,14 @@ def build_images(config: ImagesConfig, out: str, on_images: OnImages | None = No
     folder = Path(out).expanduser().absolute()
     path = Path(config.path).expanduser().absolute()
     where = shown(str(path))
-    if is_built(path):
-        raise DataError(f"{where}: is a built folder itself. Give the folder of the image files.")
     found = find_labels(config)
     if found.problems:
         raise refusal(found.problems, heading=f"{where} ({found.form})", advice=label_advice(found.problems))
     top = path if path.is_dir() else path.parent
-    data_folders = {os.path.dirname(record.path) for record in found.records} | (
-        {str(path)} if path.is_dir() else set()
-    )
-    check_apart(folder, sorted(data_folders))
+    check_apart(folder, sorted(data_folders(config, (record.path for record in found.records))))
     form = Form(config.image_size, config.color)
-    try:
-        with hold_folder(folder, form):
-            return _build(config, found, folder, top, form, where, on_images)
-    except OSError as error:
-        raise DataError(f"--out {shown(str(folder))}: cannot write to it: {error.strerror or error}") from error
+    with hold_folder(folder, form):
+        return _build(config, found, folder, top, form, where, on_images)
 
 
 def _build(
@@ -113,8 +104,7 @@ def _build(
     states = [file_state(str(file.path)) for file in files]
     shards = make_shards(folder, files, states, form, "--out", on_images)
     images = describe(shards.facts, form, REPAIR)
-    entries = [entry for shard in shards.facts for entry in read_entries(shard)]
-    excluded = _excluded(records, is_named, entries)
+    excluded = _excluded(records, is_named, _entries(shards))
     _list_excluded(folder, excluded)
     try:
         usable = usable_images(
@@ -128,7 +118,7 @@ def _build(
         )
     except DataError as error:
         raise DataError(f"{error}\nAll of them are listed in {shown(str(folder / BAD_IMAGES))}.") from error
-    good = [entry for entry in entries if not entry.problem]
+    good = (entry for entry in _entries(shards) if not entry.problem)
     rows = [
         Row(record, entry.bytes, entry.sha256, entry.width, entry.height)
         for record, entry in zip(usable.kept, good, strict=True)
@@ -176,10 +166,16 @@ def _is_named(record: ImageRecord) -> bool:
     return is_utf8(record.id, record.path, record.label, record.group or "", *record.columns.values())
 
 
-def _excluded(records: Sequence[ImageRecord], is_named: Sequence[bool], entries: Sequence[Entry]) -> list[Excluded]:
-    excluded, left = [], iter(entries)
+def _entries(shards: Shards) -> Iterator[Entry]:
+    """Read what is known of the files, a shard at a time: of a million files it is more than memory need hold."""
+    for shard in shards.facts:
+        yield from read_entries(shard)
+
+
+def _excluded(records: Sequence[ImageRecord], is_named: Sequence[bool], entries: Iterator[Entry]) -> list[Excluded]:
+    excluded = []
     for record, flag in zip(records, is_named, strict=True):
-        entry = next(left) if flag else None
+        entry = next(entries) if flag else None
         if entry is None:
             excluded.append(Excluded(utf8_name(record.id), utf8_name(record.path), -1, NOT_UTF8))
         elif entry.problem:
@@ -188,8 +184,9 @@ def _excluded(records: Sequence[ImageRecord], is_named: Sequence[bool], entries:
 
 
 def _list_excluded(folder: Path, excluded: Sequence[Excluded]) -> None:
-    if excluded:
-        rows = [(each.id, each.path, each.reason) for each in excluded]
-        write_text(folder / BAD_IMAGES, csv_text([("id", "path", "reason"), *rows]))
-    else:
-        (folder / BAD_IMAGES).unlink(missing_ok=True)
+    path = folder / BAD_IMAGES
+    text = csv_text([("id", "path", "reason"), *((each.id, each.path, each.reason) for each in excluded)])
+    if not excluded:
+        path.unlink(missing_ok=True)
+    elif not path.exists() or path.read_bytes() != text.encode():
+        write_text(path, text)

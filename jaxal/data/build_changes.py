@@ -2,15 +2,18 @@
 
 import os
 from collections.abc import Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from pathlib import Path
 
 from jaxal.data.cache_files import file_sha256
+from jaxal.data.decoding import BadImageError, decode_image
 from jaxal.data.decoding_threads import file_state
 from jaxal.data.image_shards import REPORT_EVERY, OnImages, utf8_name
-from jaxal.data.manifest import Built
+from jaxal.data.manifest import Built, Row
 from jaxal.data.problems import Problem
+from jaxal.data.readers.usable_images import NOT_UTF8
 from jaxal.data.records import ImageRecord
+from jaxal.data.threads import map_in_threads
 
 __all__ = ["changed_files", "changed_labels"]
 
@@ -40,7 +43,7 @@ def changed_labels(built: Built, records: Sequence[ImageRecord]) -> Iterator[Pro
 
 
 def changed_files(built: Built, top: Path, on_images: OnImages | None = None) -> Iterator[Problem]:
-    """Compare the files that a folder was built of with their bytes and SHA-256.
+    """Compare the files that a folder was built of with their bytes and SHA-256; those left out are decoded again.
 
     Args:
         built: the manifest.
@@ -48,26 +51,32 @@ def changed_files(built: Built, top: Path, on_images: OnImages | None = None) ->
         on_images: told how many files have been compared.
     """
 
-    def problem(path: str, num_bytes: int, sha256: str) -> Problem | None:
+    def problem(row: Row) -> Problem | None:
+        path = row.record.path
         place = os.path.join(top, path)
         state = file_state(place)
-        if state.bytes != num_bytes:
+        if state.bytes != row.num_bytes:
             return Problem(path, "image file that is gone" if state.bytes < 0 else CHANGED)
         try:
-            is_same = not sha256 or file_sha256(place) == sha256
+            is_same = file_sha256(place) == row.sha256
         except OSError as error:
             return Problem(path, f"image file that cannot be read: {error.strerror}")
         return None if is_same else Problem(path, CHANGED)
 
-    wanted = [(row.record.path, row.num_bytes, row.sha256) for row in built.rows]
-    wanted += [(each.path, each.bytes, "") for each in built.manifest.excluded]
-    with ThreadPoolExecutor(os.cpu_count() or 1) as pool:
-        try:
-            for number, found in enumerate(pool.map(lambda file: problem(*file), wanted), 1):
-                if on_images is not None and (number % REPORT_EVERY == 0 or number == len(wanted)):
-                    on_images(number, len(wanted))
-                if found is not None:
-                    yield found
-        except BaseException:
-            pool.shutdown(cancel_futures=True)
-            raise
+    with closing(map_in_threads(problem, built.rows)) as problems:
+        for number, found in enumerate(problems, 1):
+            if on_images is not None and (number % REPORT_EVERY == 0 or number == len(built.rows)):
+                on_images(number, len(built.rows))
+            if found is not None:
+                yield found
+    for each in built.manifest.excluded:
+        if each.reason != NOT_UTF8 and _reason(os.path.join(top, each.path)) != each.reason:
+            yield Problem(each.path, CHANGED)
+
+
+def _reason(path: str) -> str:
+    try:
+        decode_image(path, size=1, color="gray")
+    except BadImageError as error:
+        return error.kind
+    return ""

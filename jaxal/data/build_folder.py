@@ -9,12 +9,14 @@ from pathlib import Path
 import filelock
 import msgspec
 
+from jaxal.config.data import ImagesConfig
 from jaxal.data.cache_files import clear_temporaries, temporary_file
+from jaxal.data.manifest import has_manifest
 from jaxal.data.problems import examples, shown
 from jaxal.data.shard_files import Form
 from jaxal.errors import DataError
 
-__all__ = ["MARK", "check_apart", "clear_shards_from", "hold_folder"]
+__all__ = ["check_apart", "clear_shards_from", "data_folders", "hold_folder", "is_build_folder"]
 
 # Says whose folder this is from the first moment on.
 MARK, LOCK = "build.json", ".lock"
@@ -27,6 +29,33 @@ class Mark(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     jaxal_build: int
     image_size: int
     color: str
+
+
+def is_build_folder(path: Path) -> bool:
+    """Tell whether a path is a folder made by a build, or begun by one; it may be unfinished or damaged."""
+    try:
+        return has_manifest(path) or _mark_in(path) is not None
+    except (OSError, msgspec.MsgspecError):
+        return False
+
+
+def data_folders(config: ImagesConfig, files: Iterable[str]) -> set[str]:
+    """Find the folders that are the user's data, whole.
+
+    The folder of a CSV file may hold other things too: of it count the folders that the images are in, at any depth.
+
+    Args:
+        config: of the data.
+        files: paths of the images; where there is none, it does not count.
+    """
+    path = Path(config.path).expanduser().absolute()
+    top = path if path.is_dir() else path.parent
+    given = {base / Path(each).expanduser() for each in config.images for base in (Path.cwd(), top)}
+    folders = {str(each) for each in {path, *given} if each.is_dir()}
+    for folder in {os.path.dirname(file) for file in files if os.path.lexists(file)}:
+        below = os.path.relpath(folder, top).split(os.sep)[0]
+        folders.add(folder if below == os.pardir else os.path.join(top, below))
+    return folders
 
 
 def check_apart(out: Path, folders: Iterable[str]) -> None:
@@ -53,25 +82,21 @@ def hold_folder(out: Path, form: Form) -> Iterator[None]:
 
     Raises:
         DataError: the folder holds something else, or images of another form, another process builds there, or it
-            cannot be written.
+            cannot be written, then or later.
     """
     try:
         _check_empty_or_ours(out)
         out.mkdir(parents=True, exist_ok=True)
-        lock = filelock.FileLock(out / LOCK)
-        lock.acquire(timeout=0)
+        with filelock.FileLock(out / LOCK, timeout=0):
+            _claim(out, form)
+            clear_temporaries(out, older_than=0)
+            yield
     except filelock.Timeout as error:
         raise DataError(
             f"--out {shown(str(out))}: another process is building there. Wait until it is done."
         ) from error
     except OSError as error:
         raise DataError(f"--out {shown(str(out))}: cannot write to it: {error.strerror or error}") from error
-    try:
-        _claim(out, form)
-        clear_temporaries(out, older_than=0)
-        yield
-    finally:
-        lock.release()
 
 
 def clear_shards_from(out: Path, number: int) -> None:
@@ -99,19 +124,23 @@ def _check_empty_or_ours(out: Path) -> None:
 def _claim(out: Path, form: Form) -> None:
     wanted = Mark(1, form.size, form.color)
     try:
-        data = (out / MARK).read_bytes()
-    except FileNotFoundError:
-        with temporary_file(out / MARK) as file:
-            file.write(msgspec.json.encode(wanted))
-        return
-    try:
-        found = msgspec.json.decode(data, type=Mark)
+        found = _mark_in(out)
     except msgspec.MsgspecError as error:
         raise DataError(
             f"--out {shown(str(out))}: {MARK} in it is damaged, or not of jaxal. Choose a new or empty folder."
         ) from error
-    if found != wanted:
+    if found is None:
+        with temporary_file(out / MARK) as file:
+            file.write(msgspec.json.encode(wanted))
+    elif found != wanted:
         raise DataError(
             f"--out {shown(str(out))}: holds images of size {found.image_size}, {found.color}; asked for are "
             f"{form.size}, {form.color}. Choose another folder, or delete that one."
         )
+
+
+def _mark_in(folder: Path) -> Mark | None:
+    try:
+        return msgspec.json.decode((folder / MARK).read_bytes(), type=Mark)
+    except (FileNotFoundError, NotADirectoryError):
+        return None

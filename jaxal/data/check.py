@@ -10,23 +10,28 @@ import numpy as np
 
 from jaxal.config.data import CIFARConfig, DataConfig, IDXConfig, ImagesConfig, MedMNISTConfig
 from jaxal.data.build_changes import changed_files
+from jaxal.data.build_folder import is_build_folder
 from jaxal.data.dataset import load_source
 from jaxal.data.decoding import Decoded
 from jaxal.data.decoding_threads import decode_in_order
 from jaxal.data.image_shards import REPORT_EVERY, OnImages, damaged_shards
-from jaxal.data.manifest import is_built, read_built, shards_of
+from jaxal.data.manifest import read_built, shards_of
 from jaxal.data.problems import Problem, shown
 from jaxal.data.readers.built import repair_advice
 from jaxal.data.readers.cifar import FORMS
 from jaxal.data.readers.labeled_files import find_labels, label_advice
 from jaxal.data.readers.usable_images import NOT_UTF8, conversion_notes, copy_notes, is_utf8
 from jaxal.data.records import LabeledFiles
+from jaxal.errors import DataError
 
 __all__ = ["CheckReport", "array_config", "check_data"]
 
 IDX_FILES = {f"{part}-images-idx3-ubyte{ending}" for part in ("train", "t10k") for ending in ("", ".gz")}
+# Stands in each folder that TensorFlow Datasets has prepared.
+PREPARED = "dataset_info.json"
 # What an image is decoded to for a check: small, and decoded as strictly as for any other size.
 CHECK_SIZE = 32
+ONE_CLASS = "there is only one class: a study needs two or more"
 BAD_ADVICE = "Repair or remove these images, or leave them out with --max-bad (max_bad in a study)."
 
 
@@ -57,18 +62,29 @@ def check_data(config: ImagesConfig, on_images: OnImages | None = None) -> Check
         DataError: there is no such path, nothing in it is recognized, or the arrays in it cannot be used.
     """
     path = Path(config.path).expanduser().absolute()
-    if is_built(path):
+    if is_build_folder(path):
         return _check_built(path, on_images)
     arrays = array_config(config.path)
     return _check_images(config, on_images) if arrays is None else _check_arrays(arrays)
 
 
 def array_config(path: str) -> MedMNISTConfig | CIFARConfig | IDXConfig | None:
-    """Recognize data that are arrays, not image files, by the names of its files."""
+    """Recognize data that are arrays, not image files, by the names of its files.
+
+    Raises:
+        DataError: the data is prepared for TensorFlow Datasets, which a study alone reads.
+    """
     place = Path(path).expanduser().absolute()
     if place.suffix.lower() == ".npz":
         return MedMNISTConfig(path=path)
+    if place.name in IDX_FILES and place.is_file():
+        return IDXConfig(folder=os.path.dirname(path) or ".")
     names = set(os.listdir(place)) if place.is_dir() else set()
+    if PREPARED in names:
+        raise DataError(
+            f"{shown(path)}: a data set prepared for TensorFlow Datasets, not image files. A study reads and checks it:"
+            ' [data] source = "tfds:NAME", or kind = "tfds" with data_dir'
+        )
     if names & IDX_FILES:
         return IDXConfig(folder=path)
     files = {name for form in FORMS for part in form.files.values() for name in part}
@@ -87,7 +103,7 @@ def _check_images(config: ImagesConfig, on_images: OnImages | None) -> CheckRepo
     with closing(decode_in_order(paths, size=CHECK_SIZE, color=config.color)) as attempts:
         for number, (record, attempt) in enumerate(zip(found.records, attempts, strict=True), 1):
             where = os.path.relpath(record.path, top)
-            if not is_utf8(record.id, record.label):
+            if not is_utf8(record.id, where, record.label):
                 bad.append(Problem(where, NOT_UTF8))
             elif not isinstance(attempt.result, Decoded):
                 bad.append(Problem(where, attempt.result.kind))
@@ -147,7 +163,7 @@ def _report(found: LabeledFiles, *, notes: tuple[str, ...], problems: tuple[Prob
         class_counts={name: counts[name] for name in found.class_names},
         num_groups=None if groups <= {None} else len(groups),
         part_counts=dict(Counter(record.part for record in found.records if record.part is not None)),
-        notes=notes,
+        notes=(*notes, *([ONE_CLASS] if len(found.class_names) == 1 else [])),
         problems=problems,
         advice=advice,
     )

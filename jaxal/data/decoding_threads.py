@@ -1,19 +1,18 @@
 """Many image files decoded by as many threads as there are cores, handed on in the order asked for."""
 
 import os
-from collections import deque
 from collections.abc import Generator, Iterable
-from concurrent.futures import ThreadPoolExecutor
-from itertools import islice
+from contextlib import closing
 from typing import Literal, NamedTuple
 
 from jaxal.data.decoding import BadImageError, Decoded, decode_file, strict_pillow
 from jaxal.data.stored_image import StoredImage
+from jaxal.data.threads import map_in_threads
 
 __all__ = ["Attempt", "FileState", "decode_in_order", "file_state"]
 
-# Results that wait for an earlier one: enough that a slow disk does not stop the threads, in a bounded number of bytes.
-WAITING_PER_THREAD, WAITING_BYTES = 16, 2**28
+# Images that wait for an earlier one fill so many bytes at most.
+WAITING_BYTES = 2**28
 
 
 class FileState(NamedTuple):
@@ -47,8 +46,7 @@ def decode_in_order(
 ) -> Generator[Attempt, None, None]:
     """Decode files in threads; yields one result for each path, in their order, whichever thread is done first.
 
-    A bounded number of results waits to be taken, so memory does not grow with the number of files. Close the iterator
-    if it is not used up: what is being decoded is waited for, what is not is let go.
+    As `map_in_threads`: memory does not grow with the number of files; close the iterator if it is not used up.
 
     Args:
         paths: of the files.
@@ -64,16 +62,6 @@ def decode_in_order(
             return Attempt(state, file_state(path) != state, error)
         return Attempt(state, file_state(path) != state, result)
 
-    num_threads = os.cpu_count() or 1
-    num_waiting = min(WAITING_PER_THREAD * num_threads, WAITING_BYTES // (3 * size * size))
-    todo = iter(paths)
-    with strict_pillow(), ThreadPoolExecutor(num_threads) as pool:
-        try:
-            waiting = deque(pool.submit(attempt, path) for path in islice(todo, max(num_waiting, num_threads + 1)))
-            while waiting:
-                result = waiting.popleft().result()
-                waiting.extend(pool.submit(attempt, path) for path in islice(todo, 1))
-                yield result
-        except BaseException:
-            pool.shutdown(cancel_futures=True)  # Ctrl-C waits for the images being decoded, not for the queue
-            raise
+    max_waiting = WAITING_BYTES // (3 * size * size)
+    with strict_pillow(), closing(map_in_threads(attempt, paths, max_waiting=max_waiting)) as attempts:
+        yield from attempts

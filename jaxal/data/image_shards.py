@@ -5,7 +5,6 @@ import os
 import shutil
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from pathlib import Path
 from typing import Literal, NamedTuple
@@ -14,7 +13,7 @@ import numpy as np
 
 from jaxal.data.cache_files import file_sha256, user_cache_folder
 from jaxal.data.decoding_threads import Attempt, FileState, decode_in_order, file_state
-from jaxal.data.problems import Problem, examples
+from jaxal.data.problems import Problem
 from jaxal.data.shard_files import (
     FORMAT_VERSION,
     Form,
@@ -22,6 +21,7 @@ from jaxal.data.shard_files import (
     SourceFile,
     files_per_shard,
     read_entries,
+    refuse_changed,
     shape_of,
     shard_path,
     verify_shard,
@@ -29,6 +29,7 @@ from jaxal.data.shard_files import (
 )
 from jaxal.data.shard_rows import row_reader
 from jaxal.data.stored_image import StoredImage
+from jaxal.data.threads import map_in_threads
 from jaxal.errors import DataError
 
 __all__ = [
@@ -157,17 +158,16 @@ def make_shards(
     say = on_images or (lambda done, total: None)
     done, shards = 0, []
     folder.mkdir(parents=True, exist_ok=True)
-    with ThreadPoolExecutor(os.cpu_count() or 1) as pool:
-        try:
-            found = pool.map(lambda path, part: verify_shard(path, files[part], states[part], form), paths, parts)
-            for shard, part in zip(found, parts, strict=True):
-                shards.append(shard)
-                if shard is not None:
-                    done += len(files[part])
-                    say(done, len(files))
-        except BaseException:
-            pool.shutdown(cancel_futures=True)
-            raise
+
+    def verified(number: int) -> ShardFacts | None:
+        return verify_shard(paths[number], files[parts[number]], states[parts[number]], form)
+
+    with closing(map_in_threads(verified, range(len(parts)))) as found:
+        for shard, part in zip(found, parts, strict=True):
+            shards.append(shard)
+            if shard is not None:
+                done += len(files[part])
+                say(done, len(files))
     todo = [number for number, shard in enumerate(shards) if shard is None]
     if todo:
         _check_space(folder, (len(files) - done) * int(np.prod(shape_of(form))), setting)
@@ -179,12 +179,7 @@ def make_shards(
         counted = _counted(attempts, done, len(files), say)
         for number in todo:
             shards[number] = write_shard(paths[number], files[parts[number]], counted, form)
-    changed = [file.name for file, state in zip(files, states, strict=True) if file_state(file.path) != state]
-    if changed:
-        raise DataError(
-            f"data.source: {len(changed)} files changed while they were read: {examples(changed)}. Run again when "
-            "nothing writes to them."
-        )
+    refuse_changed([file.name for file, state in zip(files, states, strict=True) if file_state(file.path) != state])
     return Shards(shards, len(todo))
 
 
@@ -253,16 +248,12 @@ def damaged_shards(shards: Sequence[ShardFacts], on_images: OnImages | None = No
         return None if is_sound else Problem(shard.path.name, "shard that is damaged (its SHA-256 differs)")
 
     total, done, found = sum(shard.num_images for shard in shards), 0, []
-    with ThreadPoolExecutor(os.cpu_count() or 1) as pool:
-        try:
-            for shard, each in zip(shards, pool.map(problem, shards), strict=True):
-                found += [] if each is None else [each]
-                done += shard.num_images
-                if on_images is not None:
-                    on_images(done, total)
-        except BaseException:
-            pool.shutdown(cancel_futures=True)
-            raise
+    with closing(map_in_threads(problem, shards)) as problems:
+        for shard, each in zip(shards, problems, strict=True):
+            found += [] if each is None else [each]
+            done += shard.num_images
+            if on_images is not None:
+                on_images(done, total)
     return found
 
 

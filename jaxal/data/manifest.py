@@ -3,6 +3,7 @@
 import csv
 import hashlib
 import io
+import itertools
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Literal, NamedTuple
@@ -23,7 +24,7 @@ __all__ = [
     "ShardName",
     "csv_text",
     "form_of",
-    "is_built",
+    "has_manifest",
     "read_built",
     "shards_of",
     "table_text",
@@ -121,8 +122,8 @@ class Built(NamedTuple):
     rows: list[Row]
 
 
-def is_built(path: Path) -> bool:
-    """Tell whether a path is a folder with a manifest; it may be damaged."""
+def has_manifest(path: Path) -> bool:
+    """Tell whether a path is a folder with both files; they may be damaged."""
     return (path / REST).is_file() and (path / TABLE).is_file()
 
 
@@ -140,13 +141,14 @@ def table_text(rows: Sequence[Row]) -> str:
     """Make the text of manifest.csv: UTF-8, commas, LF; a cell with a comma, a quote or a line break is quoted."""
     further = list(rows[0].record.columns) if rows else []
     header = [*COLUMNS, *(f"{OWN}{name}" if name in COLUMNS or name.startswith(OWN) else name for name in further)]
-    lines = [header]
-    for row in rows:
+
+    def cells(row: Row) -> list[str]:
         record = row.record
         facts = (record.id, record.path, str(row.num_bytes), row.sha256, record.label, record.group or "")
         size = (record.part or "", str(row.width), str(row.height))
-        lines.append([*facts, *size, *(record.columns[name] for name in further)])
-    return csv_text(lines)
+        return [*facts, *size, *(record.columns[name] for name in further)]
+
+    return csv_text(itertools.chain([header], map(cells, rows)))
 
 
 def csv_text(lines: Iterable[Sequence[str]]) -> str:

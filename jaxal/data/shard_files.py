@@ -26,6 +26,7 @@ __all__ = [
     "SourceFile",
     "files_per_shard",
     "read_entries",
+    "refuse_changed",
     "shape_of",
     "shard_header",
     "shard_path",
@@ -152,11 +153,7 @@ def write_shard(path: Path, files: Sequence[SourceFile], attempts: Iterator[Atte
             if unsynced >= SYNC_BYTES:
                 _sync(file)
                 unsynced = 0
-        if changed:
-            raise DataError(
-                f"data.source: {len(changed)} files changed while they were read: {examples(changed)}. Run again when "
-                "nothing writes to them."
-            )
+        refuse_changed(changed)
         num_images = sum(not entry.problem for entry in entries)
         sha256 = digest.hexdigest()
         if num_images < len(files):
@@ -167,6 +164,19 @@ def write_shard(path: Path, files: Sequence[SourceFile], attempts: Iterator[Atte
     sync_folder(path.parent)
     write_sealed(path.with_suffix(".json"), Sidecar(FORMAT_VERSION, form.size, form.color, sha256, entries))
     return ShardFacts(path, sha256, num_images)
+
+
+def refuse_changed(names: Sequence[str]) -> None:
+    """Refuse files that changed while they were read, if there are any.
+
+    Raises:
+        DataError: names the first.
+    """
+    if names:
+        raise DataError(
+            f"data.source: {len(names)} files changed while they were read: {examples(names)}. Run again when nothing "
+            "writes to them."
+        )
 
 
 def verify_shard(path: Path, files: Sequence[SourceFile], states: Sequence[FileState], form: Form) -> ShardFacts | None:

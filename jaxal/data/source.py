@@ -15,7 +15,11 @@ TRAIN, VALIDATION, TEST = "train", "validation", "test"
 
 
 class ImageSource(NamedTuple):
-    """Labeled images behind one interface; n is their number."""
+    """Labeled images behind one interface; n is their number.
+
+    `read` must be safe to call from several threads at once, as batches are read ahead: it gives a new array each time
+    and changes nothing that another call sees.
+    """
 
     ids: np.ndarray  # str [n], unique and stable
     labels: np.ndarray  # int32 [n], 0 … C-1

@@ -4,6 +4,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from jaxal.data.split_groups import count_groups, draw_groups
+
 __all__ = ["choose_per_class", "draw_parts", "draw_priorities", "hold_out", "max_held_out", "round_half_up"]
 
 
@@ -44,7 +46,7 @@ def draw_parts(
         Positions of each part, ascending.
     """
     if groups is not None:
-        return _draw_groups(labels, groups, num_classes, fractions, priorities)
+        return draw_groups(labels, groups, num_classes, fractions, priorities)
     counts = np.bincount(labels, minlength=num_classes)
     left = np.arange(len(labels))
     parts = []
@@ -53,45 +55,6 @@ def draw_parts(
         parts.append(left[choose_per_class(labels[left], wanted, priorities[left])])
         left = np.setdiff1d(left, parts[-1])
     return parts
-
-
-def _draw_groups(
-    labels: np.ndarray, groups: np.ndarray, num_classes: int, fractions: Sequence[float], priorities: np.ndarray
-) -> list[np.ndarray]:
-    """Deal groups out, those that hold the rarest class first, in random order whatever their size.
-
-    Each goes to the part (what is left over is one as well, and comes first among equals) that lacks the largest share
-    of its own target of that class. So from three like groups on, a class is in pool, test and validation, and what is
-    drawn misses its share of a class by about one group at most. A group that is larger than a part's whole target, and
-    larger than most groups, is left over: one patient with most of the images cannot be the test.
-    """
-    first, members, counts = _count_groups(labels, groups, num_classes)
-    totals, sizes = counts.sum(0), counts.sum(1)
-    shares = np.array([1 - sum(fractions), *fractions])
-    targets = shares[:, None] * totals[None]  # [parts, C]
-    missing = targets.copy()
-    part_of = np.full(len(first), -1)
-    for label in [c for c in np.argsort(totals, kind="stable") if totals[c] > 0]:
-        holds = counts[:, label] > 0
-        own = np.flatnonzero(holds & (part_of < 0))
-        most_of_class = np.maximum(targets[:, label], np.median(counts[holds, label]))
-        most_in_all = np.maximum(targets.sum(1), np.median(sizes))
-        for group in own[np.argsort(priorities[first[own]])]:
-            fits = (counts[group, label] <= most_of_class) & (sizes[group] <= most_in_all)
-            fits[0] = True
-            part_of[group] = np.argmax(np.where(fits, missing[:, label] / targets[:, label], -np.inf))
-            missing[part_of[group]] -= counts[group]
-    return [np.flatnonzero(part_of[members] == number) for number in range(1, len(shares))]
-
-
-def _count_groups(
-    labels: np.ndarray, groups: np.ndarray, num_classes: int
-) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Return each group's first position, each sample's group, and the samples [groups, C] of each class."""
-    _, first, members = np.unique(groups, return_index=True, return_inverse=True)
-    counts = np.zeros((len(first), num_classes), np.int64)
-    np.add.at(counts, (members, labels), 1)
-    return first, members, counts
 
 
 def hold_out(labels: np.ndarray, groups: np.ndarray | None, num_classes: int, fraction: float, seed: int) -> np.ndarray:
@@ -116,7 +79,7 @@ def hold_out(labels: np.ndarray, groups: np.ndarray | None, num_classes: int, fr
     wanted = np.minimum(np.maximum([round_half_up(count * fraction) for count in totals], 1), np.maximum(totals - 1, 0))
     if groups is None:
         return rows[choose_per_class(labels[rows], wanted, priorities)]
-    first, members, counts = _count_groups(labels[rows], groups[rows], num_classes)
+    first, members, counts = count_groups(labels[rows], groups[rows], num_classes)
     order = np.argsort(priorities[first])
     is_held, missing, spare = np.zeros(len(first), bool), wanted.astype(np.int64), totals - np.minimum(totals, 1)
     for label in np.argsort(totals, kind="stable"):

@@ -86,8 +86,9 @@ def _notes(study: StudyConfig, dataset: Dataset, arms: tuple[ArmPlan, ...]) -> l
         notes.append(f"So are the {len(dataset.external.labels)} labels of the external test set.")
     if dataset.pool.groups is not None:
         num_groups = len(np.unique(dataset.pool.groups))
-        notes.append(f"The pool's samples belong to {num_groups} groups; none of them is on another side of the split.")
-        if len(study.seeds) > 1:
+        aside = "; none of them is on another side of the split" if study.data.split.by == "group" else ""
+        notes.append(f"The pool's samples belong to {num_groups} groups{aside}.")
+        if len(study.seeds) > 1 and study.data.split.by == "group":
             notes.append(f"Sizes are those of seed {study.seeds[0]}; whole groups shift them from seed to seed.")
     if study.schedule.initial_fraction is not None:
         notes.append("The initial labels are drawn class by class, which uses labels that nobody has bought yet.")

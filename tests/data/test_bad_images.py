@@ -160,9 +160,26 @@ def test_missing_is_left_out(top, tmp_path):
     check_left_out(top, tmp_path / "out", "missing")
 
 
+def test_a_file_in_a_folder_without_a_utf8_name_is_left_out(top, tmp_path):
+    put_flat(top / os.fsdecode(b"\xff") / "x.png", 1)
+    put(top / "labels.csv", b"image,label\n0,cat\n1,dog\n2,cat\n3,dog\nx,dog\n")
+    check_left_out(top, tmp_path / "out", "file name is not UTF-8")
+
+
 def test_a_link_in_a_loop_is_left_out(top, tmp_path):
     (top / "cat" / "x.png").symlink_to("x.png")
     check_left_out(top, tmp_path / "out", "broken link")
+
+
+@pytest.mark.parametrize("is_table", [False, True])
+def test_a_folder_in_the_place_of_a_file_is_left_out(top, tmp_path, is_table):
+    put_flat(top / "cat" / "scans.png" / "level" / "0.png", 7)  # a folder of images, whatever its name
+    (top / "cat" / "x.png").mkdir()
+    if is_table:
+        names = [path.relative_to(top).as_posix() for path in sorted(top.rglob("*.png")) if path.name != "scans.png"]
+        put(top / "labels.csv", ("image,label\n" + "".join(f"{name},{name[:3]}\n" for name in names)).encode())
+    kinds = [(problem.where, problem.kind) for problem in check_data(config_of(top)).problems]
+    assert kinds == [("cat/x.png", "a folder, not a file")]
 
 
 def test_folders_in_a_loop_are_not_followed(top, tmp_path):

@@ -1,65 +1,32 @@
-"""A folder built from image files: what it holds, what a second run does, where it may lie, what damage comes to."""
+"""A folder built from image files: what it holds, what a second run does, what damage comes to."""
 
 import csv
 import json
 import os
 import shutil
-import subprocess
-import sys
 from collections import namedtuple
 
-import filelock
 import numpy as np
 import pytest
+from build_fixtures import NUM_IMAGES, TABLE, built, config_of, put_labeled_images, refusal_of, source_of
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from image_fixtures import encoded, put, put_flat
+from image_fixtures import put, put_flat
 from test_bad_images import tree
 
-from jaxal.config.data import BuiltConfig, ImagesConfig
 from jaxal.data import image_shards, manifest, shard_files
-from jaxal.data.build import build_images
 from jaxal.data.check import check_data
 from jaxal.data.manifest import Manifest, Row, read_built, table_text
-from jaxal.data.readers.built import read_built_folder
 from jaxal.data.readers.labeled_files import read_images
 from jaxal.data.records import ImageRecord
 from jaxal.errors import DataError
 
-NUM_IMAGES = 22
-TABLE = "image_name,patient_id,target,site,width,group\n" + "".join(
-    f"ISIC_{number:02},IP_{number // 3},{number % 2},arm,{100 + number},g\n" for number in range(NUM_IMAGES)
-)
-
 
 @pytest.fixture
 def top(tmp_path, monkeypatch):
-    """Images of 3 shades each in a folder, with a table of labels; shards of five."""
+    """Images with a table of labels, built in shards of five."""
     monkeypatch.setattr(shard_files, "SHARD_FILES", 5)
-    folder = tmp_path / "data"
-    for number in range(NUM_IMAGES):
-        pixels = np.full((6, 9, 3), (number, 2 * number, 200), np.uint8)
-        put(folder / "train" / f"ISIC_{number:02}.png", encoded(pixels, "PNG"))
-    put(folder / "train.csv", TABLE.encode())
-    return folder
-
-
-def config_of(top, **settings) -> ImagesConfig:
-    return ImagesConfig(path=str(top), **{"image_size": 4, "cache": str(top.parent / "cache"), **settings})
-
-
-def built(top, out, **settings):
-    return build_images(config_of(top, **settings), str(out))
-
-
-def source_of(out):
-    return read_built_folder(BuiltConfig(path=str(out)))
-
-
-def refusal_of(top, out, **settings) -> str:
-    with pytest.raises(DataError) as caught:
-        built(top, out, **settings)
-    return str(caught.value)
+    return put_labeled_images(tmp_path / "data")
 
 
 def test_a_built_folder_is_the_data_itself(top, tmp_path):
@@ -151,49 +118,6 @@ def test_changes_of_the_data_are_all_told_and_nothing_is_mixed(top, tmp_path):
     assert tree(out) == before
 
 
-def test_another_form_in_the_same_folder_is_refused(top, tmp_path):
-    built(top, tmp_path / "out")
-    before = tree(tmp_path / "out")
-    assert "holds images of size 4, rgb; asked for are 5, rgb" in refusal_of(top, tmp_path / "out", image_size=5)
-    assert "asked for are 4, gray" in refusal_of(top, tmp_path / "out", color="gray")
-    assert tree(tmp_path / "out") == before
-
-
-def test_a_folder_with_something_else_is_refused(top, tmp_path):
-    put(tmp_path / "thesis" / "chapter.tex", b"x")
-    before = tree(tmp_path / "thesis")
-    assert "holds something else (chapter.tex)" in refusal_of(top, tmp_path / "thesis")
-    assert tree(tmp_path / "thesis") == before
-    assert "not a folder" in refusal_of(top, tmp_path / "thesis" / "chapter.tex")
-    put(tmp_path / "other" / "build.json", b'{"gulp": 1}')
-    assert "damaged, or not of jaxal" in refusal_of(top, tmp_path / "other")
-
-
-def test_the_data_folder_is_never_written_to(top, tmp_path):
-    before = tree(top)
-    (tmp_path / "link").symlink_to(top, target_is_directory=True)
-    for out in (
-        top,
-        top / "out",
-        top / "train" / "a" / "b",
-        tmp_path / "link" / "out",
-        tmp_path / "data" / ".." / "data",
-    ):
-        assert "lies in the data's own folder" in refusal_of(top, out)
-    assert "lies in the data's own folder" in refusal_of(top / "train.csv", top / "train" / "out")
-    built(top, tmp_path / "out")
-    assert tree(top) == before
-    assert "is a built folder itself" in refusal_of(tmp_path / "out", tmp_path / "two")
-
-
-def test_two_processes_do_not_build_in_one_folder(top, tmp_path):
-    out = tmp_path / "out"
-    out.mkdir()
-    with filelock.FileLock(out / ".lock"):
-        assert "another process is building there" in refusal_of(top, out)
-    assert built(top, out).manifest.num_images == NUM_IMAGES
-
-
 def flip(path):
     data = bytearray(path.read_bytes())
     data[-3] ^= 1
@@ -254,6 +178,18 @@ def test_a_damaged_manifest_is_refused_and_made_anew(top, tmp_path, damage):
     assert (out / "manifest.json").read_bytes() == sound
 
 
+def test_an_image_that_was_left_out_and_is_repaired_is_a_change(top, tmp_path):
+    path, out = top / "train" / "ISIC_03.png", tmp_path / "out"
+    good = path.read_bytes()
+    put(path, good[:-20] + bytes(20))  # of the same length
+    built(top, out, max_bad=1)
+    before = tree(out)
+    assert built(top, out, max_bad=1).is_same
+    put(path, good)
+    assert "1 × image file that changed since: train/ISIC_03.png" in refusal_of(top, out, max_bad=1)
+    assert tree(out) == before
+
+
 def test_without_the_image_files_a_built_folder_is_whole(top, tmp_path):
     out = tmp_path / "out"
     built(top, out)
@@ -303,79 +239,6 @@ def test_space_is_looked_at_before_and_counts_what_is_there(top, tmp_path, monke
     (tmp_path / "out" / "images-00001.npy").unlink()
     monkeypatch.setattr(image_shards.shutil, "disk_usage", lambda _: usage(10, 10, 5 * 48))
     assert built(top, tmp_path / "out").num_made == 1
-
-
-def test_an_interrupted_build_goes_on(top, tmp_path, monkeypatch):
-    whole = built(top, tmp_path / "whole")
-    monkeypatch.setattr(image_shards, "REPORT_EVERY", 1)
-
-    def interrupt(done, total):
-        if done == 13:
-            raise KeyboardInterrupt
-
-    with pytest.raises(KeyboardInterrupt):
-        build_images(config_of(top), str(tmp_path / "out"), interrupt)
-    assert len(list((tmp_path / "out").glob("images-*.npy"))) == 2
-    assert not list((tmp_path / "out").glob(".*.tmp"))
-    result = built(top, tmp_path / "out")
-    assert (result.num_made, result.manifest) == (3, whole.manifest)
-
-
-KILLED = """
-import os, random, signal, sys
-from jaxal.config.data import ImagesConfig
-from jaxal.data import cache_files, image_shards, shard_files
-from jaxal.data.build import build_images
-
-shard_files.SHARD_FILES, image_shards.REPORT_EVERY = 5, 1
-folder, out, last = sys.argv[1], sys.argv[2], int(sys.argv[3])
-number = 0
-
-def event(*_):
-    global number
-    number += 1
-    if number == last:
-        os.kill(os.getpid(), signal.SIGKILL)
-
-def before_and_after(function):
-    def called(*arguments):
-        event()
-        result = function(*arguments)
-        event()
-        return result
-    return called
-
-os.replace, os.fsync = before_and_after(os.replace), before_and_after(os.fsync)
-build_images(ImagesConfig(path=folder, image_size=4), out, event)
-print(number)
-"""
-
-
-def run_killed(top, out, last: int) -> subprocess.CompletedProcess:
-    words = [sys.executable, "-c", KILLED, str(top), str(out), str(last)]
-    return subprocess.run(words, capture_output=True, text=True, check=False)
-
-
-def test_kill_9_at_random_points_and_again_gives_the_same_bytes(top, tmp_path):
-    whole = run_killed(top, tmp_path / "whole", 0)
-    assert whole.returncode == 0, whole.stderr
-    assert int(whole.stdout) > 50
-    rng = np.random.default_rng(6)
-    num_killed, outs = 0, [tmp_path / "out-0"]
-    while num_killed < 10:
-        # So early that it takes several runs to the end; then another folder is begun.
-        run = run_killed(top, outs[-1], int(rng.integers(1, 30)))
-        num_killed += run.returncode == -9
-        if run.returncode == 0:
-            outs.append(tmp_path / f"out-{len(outs)}")
-    reference = built(top, tmp_path / "whole")
-    assert reference.is_same
-    names = sorted(path.name for path in (tmp_path / "whole").iterdir())
-    for out in outs:
-        assert built(top, out).manifest == reference.manifest
-        assert sorted(path.name for path in out.iterdir()) == names
-        for name in names:
-            assert (out / name).read_bytes() == (tmp_path / "whole" / name).read_bytes()
 
 
 CELLS = st.text(st.characters(exclude_categories=("Cs",), exclude_characters="\0"), max_size=12)

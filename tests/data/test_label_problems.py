@@ -349,3 +349,39 @@ def test_paths_with_the_same_names_in_other_folders_are_never_mixed_up(top):
         "a": "pictures/a.jpg",
         "1": "x/1.jpg",
     }
+
+
+def test_a_name_that_leads_out_of_the_image_folders_is_refused(top):
+    put(top.parent / "other" / "z.jpg", jpeg(9))
+    outside = [str(top.parent / "other" / "z.jpg"), "../other/./z.jpg", "pictures/../../other/z.jpg"]
+    put(top / "pictures" / "y.dat", jpeg(8))  # inside, with an odd ending: a matter of reading it
+    rows = [("a", "x"), ("pictures/y.dat", "y"), *((name, "y") for name in outside), ("../../nowhere/z.jpg", "y")]
+    put(top / "t.csv", table(("image", "label"), rows))
+    found = found_in(top)
+    assert sorted(where for kind, where in problems_in(top)) == sorted(outside)
+    assert {each.kind for each in found.problems} == {"image outside of the image folders"}
+    assert [each.where for each in found.missing] == ["../../nowhere/z.jpg"]
+    assert "data.source.images names the folders to look in." in label_advice(found.problems)
+    put(top / "t.csv", table(("image", "label"), [("a", "x"), (outside[0], "y")]))
+    assert problems_in(top, images=(str(top), str(top.parent / "other"))) == []
+
+
+def test_a_folder_is_no_image(top):
+    put(top / "t.csv", table(("image", "label"), [("a", "x"), ("b", "y"), ("/", "y"), ("pictures/", "y")]))
+    assert problems_in(top) == [("no image", "line 4 (/)"), ("no image", "line 5 (pictures/)")]
+
+
+@pytest.mark.parametrize(("one", "other"), [("Benign", "benign"), ("1", "1.0"), ("NEVUS", "Nevus")])
+def test_a_class_that_is_written_in_two_ways_is_refused_until_the_column_is_named(top, one, other):
+    put(top / "t.csv", table(("image", "label"), [("a", one), ("b", other), ("c", one), ("d", "01")]))
+    assert problems_in(top) == [("class written in several ways", f"{one} (2) and {other} (1)")]
+    assert "data.source.label_column takes any column as it is" in label_advice(found_in(top).problems)
+    assert found_in(top, label_column="label").class_names == tuple(sorted({one, other, "01"}))
+
+
+def test_a_pipe_by_the_name_of_a_table_is_not_waited_for(top):
+    put(top / "t.csv", table(("image", "label"), [("a", "x"), ("b", "y")]))
+    for name in ("more.csv", "train.txt", "metadata"):
+        os.mkfifo(top / name)
+    assert problems_in(top) == []
+    assert problems_in(top / "t.csv") == []

@@ -227,3 +227,84 @@ def test_a_table_of_classes_is_no_table_of_images(top):
     assert len(found.records) == 5
     assert any(note.startswith("classes.csv is not used: its column 'id' names less than half") for note in found.notes)
     assert labels_of(found_in(top, image_column="id")) == {"1": "cat", "2": "dog"}
+
+
+def test_ham10000_whose_table_has_lost_its_ending(top):
+    rows = [(f"HAM_{k // 2}", f"ISIC_{k}", "nv" if k < 4 else "mel") for k in range(6)]
+    put(top / "HAM10000_metadata", table(("lesion_id", "image_id", "dx"), rows))
+    put_all(top / "HAM10000_images_part_1", [f"ISIC_{k}.jpg" for k in range(3)])
+    put_all(top / "HAM10000_images_part_2", [f"ISIC_{k}.jpg" for k in range(3, 6)])
+    assert found_in(top).class_names == ("mel", "nv")
+    (top / "HAM10000_metadata").rename(top / "HAM10000_metadata.tab")
+    assert found_in(top).form == "HAM10000"
+
+
+FLAGS = {"a": "0", "b": "1", "c": "0", "d": "0"}
+
+
+@pytest.mark.parametrize(
+    ("header", "facts"),
+    [
+        (("file", "target"), lambda name: (name, FLAGS[name])),
+        (("filename", "melanoma"), lambda name: (f"{name}.jpg", FLAGS[name])),
+        (("filename", "melanoma", "age", "sex"), lambda name: (f"{name}.jpg", FLAGS[name], "45.0", "male")),
+        (("img_name", "outcome"), lambda name: (name, FLAGS[name])),
+        (("imageFile", "GroundTruth", "site"), lambda name: (name, FLAGS[name], "ear")),
+        (("image", "is_malignant"), lambda name: (name, ("False", "True")[FLAGS[name] == "1"])),
+        (("image", "label"), lambda name: (name, ("FALSE", "TRUE")[FLAGS[name] == "1"])),
+        (("path", "class"), lambda name: (f"C:\\old\\pictures\\{name}.JPG", f"{FLAGS[name]}.0")),
+        (("isic_id", "diagnosis_1"), lambda name: (name, ("Benign", "malignant")[FLAGS[name] == "1"])),
+        (
+            ("image", "benign", "malignant"),
+            lambda name: (name, *(("False", "True") if FLAGS[name] == "1" else ("True", "False"))),
+        ),
+    ],
+)
+def test_two_classes_in_forms_that_nobody_has_seen_before(top, header, facts):
+    put_all(top / "pictures", [f"{name}.jpg" for name in FLAGS])
+    put(top / "any.csv", table(header, [facts(name) for name in "dbca"]))
+    found = found_in(top)
+    assert {each.id: found.class_names.index(each.label) for each in found.records} == {
+        name: int(flag) for name, flag in FLAGS.items()
+    }
+
+
+@pytest.mark.parametrize(
+    ("header", "rows"),
+    [
+        (("image", "melanoma", "keratosis"), [("a", "0", "0"), ("b", "1", "1"), ("c", "0", "0"), ("d", "0", "1")]),
+        (("image", "smoker", "age"), [("a", "0", "45"), ("b", "1", "50"), ("c", "1", "50"), ("d", "1", "50")]),
+        (("image", "outcome"), [("a", "0"), ("b", "0"), ("c", "0"), ("d", "0")]),
+    ],
+)
+def test_a_column_of_0_and_1_that_may_be_anything_is_no_class(top, header, rows):
+    put_all(top / "pictures", [f"{name}.jpg" for name in FLAGS])
+    put(top / "any.csv", table(header, rows))
+    assert "no images with labels are recognized" in refused(top)
+
+
+def test_a_patient_is_found_however_the_column_is_written(top):
+    put_all(top / "pictures", ["a.jpg", "b.jpg"])
+    for name in ("PatientID", "patientId", "Patient ID", "Subject_ID", "patient"):
+        put(top / "any.csv", table(("ImageName", "Label", name), [("a", "x", "P"), ("b", "y", "P")]))
+        assert [each.group for each in found_in(top).records] == ["P", "P"]
+    put(top / "any.csv", table(("image", "label", "pid"), [("a", "x", "P"), ("b", "y", "P")]))
+    found = found_in(top)
+    assert found.records[0].group is None
+    assert found.notes[-1].endswith("every image stands alone; data.source.group_column may be one of pid")
+    assert not any("stands alone" in note for note in found_in(top, group_column="").notes)
+
+
+@pytest.mark.parametrize("name", ["set", "Subset", "dataset", "fold"])
+def test_a_column_of_the_names_of_parts_is_one_whatever_it_is_called(top, name):
+    put_all(top / "pictures", ["a.jpg", "b.jpg", "c.jpg"])
+    put(top / "any.csv", table(("image", "label", name), [("a", "x", "Train"), ("b", "y", "VAL"), ("c", "x", "test")]))
+    assert [each.part for each in found_in(top).records] == ["train", "validation", "test"]
+    put(top / "any.csv", table(("image", "label", name), [("a", "x", "1"), ("b", "y", "2"), ("c", "x", "test")]))
+    assert [each.part for each in found_in(top).records] == [None] * 3
+
+
+def test_numbers_with_a_point_keep_their_order(top):
+    put_all(top / "pictures", [f"{k}.jpg" for k in range(12)])
+    put(top / "any.csv", table(("image", "label"), [(f"{k}.jpg", f"{k}.0") for k in range(12)]))
+    assert found_in(top).class_names == tuple(f"{k}.0" for k in range(12))

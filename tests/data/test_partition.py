@@ -273,6 +273,25 @@ def test_a_hundred_splits_of_isic_2020_keep_patients_whole_and_classes_in_their_
     assert len(tests) == 100
 
 
+@pytest.mark.parametrize("num_classes", [2, 5])
+def test_a_hundred_splits_of_few_patients_keep_classes_in_their_shares(num_classes):
+    rng = np.random.default_rng(0)
+    groups = np.array([f"p{number}" for number in rng.integers(0, 150, 1500)])
+    labels = np.minimum(rng.geometric(0.6, 1500) - 1, num_classes - 1)
+    source, tests = source_of(labels, groups=groups), set()
+    shares = np.bincount(labels) / len(labels)
+    for seed in range(100):
+        split = partition(source, SplitConfig(), seed)
+        assert_disjoint(split)
+        assert_no_group_on_two_sides(split, groups)
+        for name, fraction in (("pool", 0.8), ("validation", 0.1), ("test", 0.1)):
+            rows = getattr(split, name)
+            assert abs(len(rows) / len(labels) - fraction) <= 0.01
+            assert np.abs(np.bincount(labels[rows], minlength=num_classes) / len(rows) - shares).max() <= 0.01
+        tests.add(split.test.tobytes())
+    assert len(tests) == 100
+
+
 def test_split_by_image_says_what_leaks():
     labels = np.arange(100) % 2
     groups = np.array([f"p{number // 10}" for number in range(100)])

@@ -96,11 +96,11 @@ def play(strategy, inputs, truth, piece, state=None, budget=BUDGET):
     ("base", "denominator", "piece"),
     [
         ("entropy", "max", 1),
-        ("entropy", "max", 3),
+        pytest.param("entropy", "max", 3, marks=pytest.mark.slow),
         ("entropy", "max", BUDGET),
         ("core_set", "none", 1),
-        ("core_set", "none", BUDGET),
-        ("cb_dal", "max", 1),
+        pytest.param("core_set", "none", BUDGET, marks=pytest.mark.slow),
+        pytest.param("cb_dal", "max", 1, marks=pytest.mark.slow),
     ],
 )
 def test_every_pick_is_that_of_the_loop_over_labels(base, denominator, piece):

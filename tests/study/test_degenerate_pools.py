@@ -49,6 +49,7 @@ def test_one_class_only(tmp_path):
     assert {row["split"]: row["value"] == "" for row in metrics} == {"validation": True, "test": False}
 
 
+@pytest.mark.slow
 def test_ten_classes(tmp_path):
     data = {"source": {"kind": "digits"}, "minority_class": "3", "imbalance": {"kind": "ratio", "ratio": 50}}
     rows = run(tmp_path, data=data, training={"num_epochs": 2}, arms=ARMS[-1:])

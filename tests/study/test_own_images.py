@@ -54,6 +54,7 @@ def test_the_readme_s_three_commands_lead_from_a_folder_to_a_report(tmp_path, mo
     assert all((tmp_path / "scans" / name).is_file() for name in asked["ids"])
 
 
+@pytest.mark.slow
 def test_a_csv_set_with_groups_and_centers_gives_a_study_with_an_external_test(tmp_path):
     rows = write_csv(tmp_path / "set")
     external = {"column": "center", "internal": ["A"]}
@@ -78,8 +79,9 @@ def test_a_csv_set_with_groups_and_centers_gives_a_study_with_an_external_test(t
     assert "outside the label budget" in page
 
 
+@pytest.mark.slow
 def test_validation_held_out_of_the_labels_is_inside_the_budget_and_never_trains(tmp_path, monkeypatch):
-    from jaxal import experiment as module
+    from jaxal.experiment import rounds as module
 
     rows = write_csv(tmp_path / "set")
     split = {"validation_fraction": 0.25, "test_fraction": 0.2, "validation": "from_labeled"}

@@ -212,6 +212,7 @@ def dying(write, moment, clock):
     return attempt
 
 
+@pytest.mark.slow
 def test_killed_anywhere_and_resumed_it_comes_out_the_same(tmp_path, monkeypatch):
     """Die before and after durable writes and answers, each time one moment later, until the run gets through."""
     study = parse_study(document(2, BALANCED, **SMALL))
@@ -238,6 +239,7 @@ def test_killed_anywhere_and_resumed_it_comes_out_the_same(tmp_path, monkeypatch
     assert outcome(tmp_path / "run") == (results, metrics, journals)
 
 
+@pytest.mark.slow
 def test_no_compilation_from_round_two_on(tmp_path):
     compiled, marks = [], {}
     name = "/jax/core/compile/backend_compile_duration"

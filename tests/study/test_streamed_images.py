@@ -7,10 +7,12 @@ import weakref
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from jaxal.config.reading import parse_study
 from jaxal.data.dataset import load_source
 from jaxal.data.loading import NUM_THREADS, PREFETCH
+from jaxal.errors import DataError
 from jaxal.store import checkpoints
 from jaxal.study import run_study, runner
 from jaxal.study.runner import StudyListener
@@ -59,6 +61,7 @@ def alive(monkeypatch):
     return counted
 
 
+@pytest.mark.slow
 def test_streamed_images_give_the_same_results(finished, tmp_path):
     _, result = finished
     run_study(streamed(), tmp_path / "run")
@@ -67,6 +70,7 @@ def test_streamed_images_give_the_same_results(finished, tmp_path):
     assert "images_in_memory" not in (result.workdir / "config.toml").read_text()
 
 
+@pytest.mark.slow
 def test_few_images_are_held_at_a_time(tmp_path, alive):
     """Embedding, training, validation and test read batches of 8 from a pool of over 1,200; no part is read whole."""
     split = {"validation_fraction": 0.1, "test_fraction": 0.2, "validation": "from_labeled"}
@@ -89,8 +93,14 @@ def test_few_images_are_held_at_a_time(tmp_path, alive):
     assert outcome(tmp_path / "some") == outcome(tmp_path / "whole")
 
 
-@pytest.mark.parametrize("fatal_read", [3, 40, 200])
-def test_a_crash_amid_streamed_images_changes_nothing(finished, tmp_path, monkeypatch, fatal_read):
+@pytest.mark.parametrize(
+    ("fatal_read", "error"),
+    [
+        (40, DataError("a shard is damaged")),
+        *(pytest.param(number, Crash(), marks=pytest.mark.slow) for number in (3, 40, 200)),
+    ],
+)
+def test_a_crash_amid_streamed_images_changes_nothing(finished, tmp_path, monkeypatch, fatal_read, error):
     _, result = finished
     reads = 0
 
@@ -101,20 +111,49 @@ def test_a_crash_amid_streamed_images_changes_nothing(finished, tmp_path, monkey
             nonlocal reads
             reads += 1
             if reads >= fatal_read:
-                raise Crash
+                raise error
             return source.read(rows)
 
         return source._replace(read=dying)
 
     with monkeypatch.context() as patched:
         patched.setattr(runner, "load_source", load_and_crash)
-        with pytest.raises(Crash):
+        with pytest.raises(type(error)) as caught:
             run_study(streamed(), tmp_path / "run")
+    assert caught.value is error
     assert not [thread for thread in threading.enumerate() if thread.name.startswith("jaxal-load")]
     run_study(streamed(), tmp_path / "run")
     assert outcome(tmp_path / "run") == outcome(result.workdir)
 
 
+@pytest.mark.slow
+def test_a_shard_that_is_damaged_amid_a_study_is_one_error_and_nothing_is_lost(tmp_path):
+    digits = load_source(parse_study(tiny()).data)
+    for row, (image, label) in enumerate(zip(digits.read(np.arange(400)), digits.labels, strict=False)):
+        folder = tmp_path / "images" / str(label)
+        folder.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(image[..., 0]).save(folder / f"{row}.png")
+    source = {"kind": "folder", "path": str(tmp_path / "images"), "image_size": 8, "color": "gray"}
+    source |= {"cache": str(tmp_path / "cache")}
+    data = tiny()["data"] | {"source": source, "one_vs_rest": "1", "images_in_memory": 0}
+    study = parse_study(tiny(data=data, seeds=[0], arms=[{"name": "random", "strategy": "random"}]))
+    run_study(study, tmp_path / "undisturbed")
+    (shard,) = (tmp_path / "cache").rglob("*.npy")
+
+    def damage(arm, seed, number, num_rounds):
+        content = bytearray(shard.read_bytes())
+        content[-100] ^= 1
+        shard.write_bytes(content)
+
+    with pytest.raises(DataError, match="changed or damaged while in use"):
+        run_study(study, tmp_path / "run", StudyListener(on_round=damage))
+    journal = (tmp_path / "run" / "random" / "seed-0" / "journal.jsonl").read_text()
+    assert '"event": "round", "round": 0' in journal or '"event":"round","round":0' in journal
+    run_study(study, tmp_path / "run")
+    assert outcome(tmp_path / "run") == outcome(tmp_path / "undisturbed")
+
+
+@pytest.mark.slow
 def test_a_stop_while_images_are_streamed_leaves_no_thread_and_goes_on(finished, tmp_path):
     _, result = finished
 

@@ -76,7 +76,7 @@ def assert_close(one, other, tolerance=1e-5):
     ("model", "config", "optimizer", "tolerance"),
     [
         # Adam divides small gradients by themselves, so the network's float32 noise grows; it moves by 0.2 in all.
-        (CNN, ADAM, optax.adam(half_cosine, b1=0.8, b2=0.9), 2e-3),
+        pytest.param(CNN, ADAM, optax.adam(half_cosine, b1=0.8, b2=0.9), 2e-3, marks=pytest.mark.slow),
         (LINEAR, ADAM, optax.adam(half_cosine, b1=0.8, b2=0.9), 1e-5),
         (LINEAR, ADAM_W, optax.adamw(half_cosine, weight_decay=0.5), 1e-5),
     ],

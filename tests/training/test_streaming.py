@@ -45,7 +45,7 @@ def run_fit(model, pool, validation, labels=LABELS):
     return fit(model, CONFIG, jax.random.key(1), pool, labels, validation, positive_class=1, max_labeled=50)
 
 
-@pytest.mark.parametrize("model", [LINEAR, CNN], ids=["linear", "cnn"])
+@pytest.mark.parametrize("model", [LINEAR, pytest.param(CNN, marks=pytest.mark.slow)], ids=["linear", "cnn"])
 def test_a_fit_on_streamed_images_is_the_fit_on_images_in_place(model):
     one = run_fit(model, POOL, VALIDATION)
     other = run_fit(model, streamed(POOL), VALIDATION._replace(images=streamed(VALIDATION.images)))
@@ -54,19 +54,22 @@ def test_a_fit_on_streamed_images_is_the_fit_on_images_in_place(model):
     assert same(one.variables, other.variables)
 
 
-@pytest.mark.parametrize("num_images", [1, 15, 16, 17, 50])
-def test_inference_on_streamed_images_is_that_on_images_in_place(num_images):
-    images, variables = POOL[:num_images], CNN.init(jax.random.key(0))
+@pytest.mark.parametrize(
+    ("model", "num_images"),
+    [*((LINEAR, number) for number in (1, 15, 16, 17, 50)), pytest.param(CNN, 17, marks=pytest.mark.slow)],
+)
+def test_inference_on_streamed_images_is_that_on_images_in_place(model, num_images):
+    images, variables = POOL[:num_images], model.init(jax.random.key(0))
     for compute in (embed_images, apply_images):
-        one, other = (compute(CNN, variables, each, 16) for each in (images, streamed(images)))
+        one, other = (compute(model, variables, each, 16) for each in (images, streamed(images)))
         assert one.shape[0] == num_images
         np.testing.assert_array_equal(one, other)
 
 
 def test_streamed_images_are_scored_alike():
-    variables = CNN.init(jax.random.key(0))
+    variables = LINEAR.init(jax.random.key(0))
     lazy = VALIDATION._replace(images=streamed(VALIDATION.images))
-    one, other = (evaluate_model(CNN, CONFIG, variables, each, 1) for each in (VALIDATION, lazy))
+    one, other = (evaluate_model(LINEAR, CONFIG, variables, each, 1) for each in (VALIDATION, lazy))
     assert np.isfinite(one.loss)
     assert same(one, other)
 

@@ -211,8 +211,8 @@ def _line(row: Row) -> str:
 
 
 def order_classes(labels: Iterable[str]) -> tuple[str, ...]:
-    """Put class names in the order of their numbers if all are whole numbers, else of their names."""
+    """Put class names in the order of their numbers if all are whole numbers (2 or 2.0), else of their names."""
     names = set(labels)
-    if all(re.fullmatch(r"[+-]?[0-9]{1,18}", name) for name in names):
-        return tuple(sorted(names, key=lambda name: (int(name), name)))
+    if all(re.fullmatch(r"[+-]?[0-9]{1,18}(\.0*)?", name) for name in names):
+        return tuple(sorted(names, key=lambda name: (int(name.partition(".")[0]), name)))
     return tuple(sorted(names))

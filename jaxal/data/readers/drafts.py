@@ -5,10 +5,10 @@ from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 from jaxal.data.problems import Problem, examples
+from jaxal.data.readers.column_names import plain_name
 from jaxal.data.readers.csv_table import PARTS, further_columns
 from jaxal.data.readers.file_index import ImageIndex, image_stem, name_of
 from jaxal.data.readers.isic import form_of
-from jaxal.data.readers.label_columns import plain_name
 from jaxal.data.readers.label_tables import LabelTable
 
 __all__ = ["AMBIGUOUS", "UNKNOWN_PART", "Draft", "Drafts", "draft_tables", "make_ids", "unused_images"]
@@ -79,8 +79,9 @@ def _draft_table(
         if row.cells == table.header:
             drafts.problems.append(Problem(place, "the header again"))
             continue
-        wrong = [] if name else [Problem(place, "no image")]
+        is_named = bool(os.path.basename(name.replace("\\", "/")))  # a folder is no image
         place += f" ({name})" if name else ""
+        wrong = [] if is_named else [Problem(place, "no image")]
         if number in labels.problems:
             wrong.append(Problem(place, labels.problems[number]))
         elif not label:
@@ -93,7 +94,7 @@ def _draft_table(
             part = PARTS.get(cells[rows.part].lower())
             if part is None:
                 wrong.append(Problem(f"{place}: {cells[rows.part]!r}", UNKNOWN_PART))
-        if name:
+        if is_named:
             key = index.files[hits[0]] if hits else f"missing {name}"
             where, other = seen.setdefault(key, (f"{prefix}line {row.line}", label))
             if where != f"{prefix}line {row.line}":

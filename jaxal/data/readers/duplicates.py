@@ -3,8 +3,9 @@
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from typing import NamedTuple
 
+from jaxal.data.readers.column_names import plain_name
 from jaxal.data.readers.csv_text import Table
-from jaxal.data.readers.label_columns import cells_of, plain_name
+from jaxal.data.readers.label_columns import cells_of
 
 __all__ = ["Copies", "pair_columns", "pairs_of", "second_copies"]
 

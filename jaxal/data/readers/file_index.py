@@ -7,11 +7,13 @@ from typing import NamedTuple
 from jaxal.data.decoding import EXTENSIONS
 from jaxal.data.problems import Problem
 
-__all__ = ["FoundFiles", "ImageIndex", "find_files", "find_image", "image_stem", "index_images", "name_of"]
+__all__ = ["FoundFiles", "ImageIndex", "find_files", "find_image", "image_stem", "index_images", "is_table", "name_of"]
 
 # What a Mac puts into every zip file: one hidden file beside each of ours.
 IGNORED_FOLDERS = frozenset({"__MACOSX"})
-TABLE_ENDINGS, LIST_ENDINGS = frozenset({".csv", ".tsv"}), frozenset({".txt"})
+TABLE_ENDINGS, LIST_ENDINGS = frozenset({".csv", ".tsv", ".tab"}), frozenset({".txt"})
+# HAM10000_metadata is a table whose name has lost its ending.
+BARE_TABLES = ("metadata", "labels")
 
 
 class FoundFiles(NamedTuple):
@@ -34,12 +36,15 @@ class ImageIndex(NamedTuple):
 def find_files(top: str) -> FoundFiles:
     """Walk a folder once. Names that begin with a dot and __MACOSX are ignored.
 
+    A folder with the ending of an image and no image in it is taken for a file that went wrong: it cannot be decoded,
+    and so is told.
+
     Links to folders are followed after all that is really there, and no folder is read twice: a loop ends, and what is
     reached both ways is known by its real place.
     """
     found = FoundFiles([], [], [], [])
     seen: set[tuple[int, int]] = set()
-    links = [top]
+    links, named_as_images = [top], []
     while links:
         waiting, links = sorted(links, reverse=True), []
         while waiting:
@@ -61,21 +66,33 @@ def find_files(top: str) -> FoundFiles:
                     continue
                 if entry.is_dir(follow_symlinks=False):
                     below.append(entry.path)
+                    if os.path.splitext(entry.name)[1].lower() in EXTENSIONS:
+                        named_as_images.append(entry.path)
                 elif entry.is_symlink() and os.path.isdir(entry.path):
                     links.append(entry.path)
                 else:
                     _sort_in(entry, found)
             waiting.extend(reversed(below))
+    with_images = {os.path.dirname(path) + os.sep for path in found.images}
+    for folder in named_as_images:
+        if not any(each.startswith(folder + os.sep) for each in with_images):
+            found.images.append(folder)
     return found
+
+
+def is_table(path: str) -> bool:
+    """Tell whether a file may be a table by its name; reading a pipe of that name would never end."""
+    stem, ending = os.path.splitext(os.path.basename(path).lower())
+    return (ending in TABLE_ENDINGS or (not ending and stem.endswith(BARE_TABLES))) and os.path.isfile(path)
 
 
 def _sort_in(entry: os.DirEntry[str], found: FoundFiles) -> None:
     ending = os.path.splitext(entry.name)[1].lower()
     if ending in EXTENSIONS:
         found.images.append(entry.path)
-    elif ending in TABLE_ENDINGS:
+    elif is_table(entry.path):
         found.tables.append(entry.path)
-    elif ending in LIST_ENDINGS:
+    elif ending in LIST_ENDINGS and entry.is_file():
         found.lists.append(entry.path)
 
 

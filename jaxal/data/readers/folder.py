@@ -148,16 +148,19 @@ def _read_class(top: Path, folder: Path, part: str | None, found: _Found) -> Non
     def unreadable(error: OSError) -> None:
         found.problems.append(Problem(_id(top, Path(error.filename)), f"folder that cannot be read: {error.strerror}"))
 
-    ids = []
+    ids, named_as_images = [], []
     num_problems = len(found.problems)
     for place, folders, files in os.walk(folder, onerror=unreadable):
         visible = [name for name in folders if not name.startswith(".") and name != MAC_FILES]
         links = [name for name in visible if os.path.islink(os.path.join(place, name))]
         found.links.extend(_id(top, Path(place, name)) for name in links)
         folders[:] = sorted(set(visible) - set(links))
+        named_as_images += [_id(top, Path(place, name)) for name in folders if _is_image(name)]
         for name in files:
             if not name.startswith("."):
                 (ids if _is_image(name) else found.others).append(_id(top, Path(place, name)))
+    # A folder in the place of a file: it cannot be decoded, and so is told.
+    ids += [each for each in named_as_images if not any(name.startswith(f"{each}/") for name in ids)]
     if not ids and len(found.problems) == num_problems:
         found.problems.append(Problem(_id(top, folder), "class folder without an image"))
     label = folder.name

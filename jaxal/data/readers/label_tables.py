@@ -7,6 +7,7 @@ from typing import NamedTuple
 
 from jaxal.config.data import ImagesConfig
 from jaxal.data.problems import shown
+from jaxal.data.readers.column_names import plain_name
 from jaxal.data.readers.csv_text import Table, read_header, read_table
 from jaxal.data.readers.duplicates import pair_columns
 from jaxal.data.readers.file_index import ImageIndex, find_image, image_stem
@@ -16,7 +17,6 @@ from jaxal.data.readers.label_columns import (
     group_columns,
     image_columns,
     part_column,
-    plain_name,
     read_labels,
     usual_names,
 )

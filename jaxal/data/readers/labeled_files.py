@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from jaxal.config.data import ImagesConfig
+from jaxal.data.build_folder import is_build_folder
 from jaxal.data.image_shards import OnImages
 from jaxal.data.problems import Problem, examples, refusal, shown
 from jaxal.data.readers.class_folders import draft_folders
@@ -13,13 +14,13 @@ from jaxal.data.readers.class_lists import only_listed, read_class_list
 from jaxal.data.readers.csv_table import nearest_column
 from jaxal.data.readers.csv_text import read_header, read_table
 from jaxal.data.readers.drafts import AMBIGUOUS, UNKNOWN_PART, Drafts, draft_tables
-from jaxal.data.readers.file_index import TABLE_ENDINGS, FoundFiles, ImageIndex, find_files, index_images
+from jaxal.data.readers.file_index import FoundFiles, ImageIndex, find_files, index_images, is_table
 from jaxal.data.readers.image_files import make_source
 from jaxal.data.readers.isic import UNCLEAR
-from jaxal.data.readers.label_columns import usual_names
+from jaxal.data.readers.label_columns import SPELLINGS, spelling_problems, usual_names
 from jaxal.data.readers.label_tables import ImageTable, choose_tables, read_tables
 from jaxal.data.readers.part_lists import find_part_lists
-from jaxal.data.readers.pool_records import make_records, stray_file
+from jaxal.data.readers.pool_records import OUTSIDE, make_records, stray_file
 from jaxal.data.records import LabeledFiles
 from jaxal.data.source import ImageSource
 from jaxal.errors import DataError
@@ -74,9 +75,15 @@ def find_labels(config: ImagesConfig) -> LabeledFiles:
         The records, with all that is wrong with them; files that are not there are told apart.
 
     Raises:
-        DataError: there is no such path, nothing in it is recognized, none of the images is there, a table is no text,
-            or several tables or columns may be meant.
+        DataError: there is no such path, it is a built folder, nothing in it is recognized, none of the images is
+            there, a table is no text, or several tables or columns may be meant.
     """
+    path = Path(config.path).expanduser().absolute()
+    if is_build_folder(path):
+        raise DataError(
+            f"data.source.path: {shown(str(path))}: a folder made by `jaxal data build`, not the image files. A study "
+            f'reads it with [data.source] kind = "built", path = "{config.path}"'
+        )
     search = _search(config)
     drafts, facts = _drafts(search, config)
     drafts.problems.extend(search.problems)
@@ -94,8 +101,10 @@ def label_advice(problems: Sequence[Problem]) -> str:
     """Say what to do about problems with labels."""
     kinds = {problem.kind for problem in problems}
     advice = ["Correct these; none was used."]
-    if any(kind.startswith(AMBIGUOUS) for kind in kinds):
+    if {AMBIGUOUS, OUTSIDE} & kinds:
         advice.append("data.source.images names the folders to look in.")
+    if SPELLINGS in kinds:
+        advice.append("data.source.label_column takes any column as it is, each spelling a class.")
     if any(kind.startswith(UNCLEAR) for kind in kinds):
         advice.append(
             'data.source.unclear_diagnosis = "benign" counts unclear diagnoses as the ISIC 2020 challenge did,'
@@ -144,8 +153,8 @@ def _resolve(setting: str, folder: str, name: str) -> str:
 
 
 def _tables_in(folder: str) -> list[str]:
-    names = sorted(name for name in os.listdir(folder) if not name.startswith("."))
-    return [os.path.join(folder, name) for name in names if os.path.splitext(name)[1].lower() in TABLE_ENDINGS]
+    paths = [os.path.join(folder, name) for name in sorted(os.listdir(folder)) if not name.startswith(".")]
+    return [path for path in paths if is_table(path)]
 
 
 def _drafts(search: _Search, config: ImagesConfig) -> tuple[Drafts, list[ImageTable]]:
@@ -173,6 +182,8 @@ def _drafts(search: _Search, config: ImagesConfig) -> tuple[Drafts, list[ImageTa
         raise _nothing(search, config)
     drafts = draft_tables(chosen, search.files)
     drafts.notes.extend([*notes, *more])
+    if not config.label_column:
+        drafts.problems.extend(spelling_problems([row.label for row in drafts.rows]))
     if drafts.rows and not has_images and not any(stray_file(search.files, row.name) for row in drafts.rows):
         raise DataError(
             f"data.source.path: {drafts.source} has {len(drafts.rows)} images, of which none was found among the"

@@ -2,12 +2,17 @@
 
 from collections.abc import Sequence
 
+from jaxal.data.readers.column_names import plain_name
 from jaxal.data.readers.csv_text import Table
 
-__all__ = ["one_hot_columns", "read_one_hot"]
+__all__ = ["flag_columns", "one_hot_columns", "read_one_hot"]
 
 # The classes of ISIC 2018 and 2019: where two of them head a column, one-hot is meant, whatever the cells hold.
 ISIC_CLASSES = frozenset({"mel", "nv", "bcc", "ak", "akiec", "bkl", "df", "vasc", "scc", "unk"})
+
+# Names of a single column of 0 and 1 that is the class.
+FLAGS = frozenset({"melanoma", "malignant", "is_malignant", "malignancy", "cancer", "is_cancer"})
+WORDS = {"false": 0.0, "true": 1.0}
 
 
 def one_hot_columns(table: Table, free: Sequence[str]) -> list[str]:
@@ -43,12 +48,29 @@ def read_one_hot(table: Table, columns: Sequence[str]) -> tuple[list[str], dict[
     return cells, problems
 
 
+def flag_columns(table: Table, free: Sequence[str]) -> list[str]:
+    """Find the one column of 0 and 1 that tells two classes apart: one with such a name, or the only further column.
+
+    Args:
+        table: of images.
+        free: columns that are not in use for something else.
+
+    Returns:
+        That column alone; nothing where there are several of 0 and 1, or both do not occur.
+    """
+    masks = [column for column in free if column and _is_mask(table, table.header.index(column))]
+    if len(masks) != 1 or not (masks == list(free) or plain_name(masks[0]) in FLAGS):
+        return []
+    position = table.header.index(masks[0])
+    return masks if len({_value(row.cells[position]) for row in table.rows}) == 2 else []
+
+
 def _is_mask(table: Table, position: int) -> bool:
     return bool(table.rows) and all(_value(row.cells[position]) in (0, 1) for row in table.rows)
 
 
 def _value(cell: str) -> float | None:
     try:
-        return float(cell)
-    except ValueError:
+        return WORDS[cell.casefold()] if cell.isalpha() else float(cell)
+    except (KeyError, ValueError):
         return None

@@ -5,18 +5,20 @@ from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 
 from jaxal.config.data import ImagesConfig
-from jaxal.data.problems import Problem
+from jaxal.data.problems import Problem, examples
+from jaxal.data.readers.column_names import plain_name
 from jaxal.data.readers.copies import find_copies
 from jaxal.data.readers.csv_table import order_classes
 from jaxal.data.readers.drafts import Drafts, make_ids, unused_images
 from jaxal.data.readers.file_index import ImageIndex, image_stem
 from jaxal.data.readers.image_groups import join_groups, read_facts
-from jaxal.data.readers.label_columns import plain_name
 from jaxal.data.readers.label_tables import ImageTable
 from jaxal.data.records import ImageRecord, LabeledFiles
 from jaxal.errors import DataError
 
-__all__ = ["make_records", "stray_file"]
+__all__ = ["OUTSIDE", "make_records", "stray_file"]
+
+OUTSIDE = "image outside of the image folders"
 
 
 def make_records(
@@ -54,12 +56,19 @@ def make_records(
     groups, group_notes = join_groups([name for name, _ in kept], kinds)
     further = [column for column in facts.columns if column not in facts.groups.values()]
     columns = list(dict.fromkeys([*(column for _, row in kept for column in row.cells), *further]))
+    if groups is None and columns and config.group_column is None:
+        notes.append(
+            f"no column of {drafts.source} is known to say what belongs together: every image stands alone;"
+            f" data.source.group_column may be one of {examples(columns)}"
+        )
     records, missing = [], []
     for number, (name, row) in enumerate(kept):
         path = stray_file(index, row.name) if row.file is None else index.files[row.file]
         if path is None:
             missing.append(Problem(row.name, "missing"))
             path = os.path.join(index.roots[0], row.name)
+        elif row.file is None and not _lies_below(path, index.roots):
+            problems.append(Problem(row.name, OUTSIDE))
         known = {**facts.cells.get(name, {}), **row.cells}
         records.append(
             ImageRecord(
@@ -86,6 +95,12 @@ def stray_file(index: ImageIndex, name: str) -> str | None:
     """Find a file that the name is a path of, though it is not in the index: elsewhere, or with an odd ending."""
     paths = (os.path.join(root, name) for root in index.roots)
     return next((path for path in paths if name and "\0" not in name and os.path.isfile(path)), None)
+
+
+def _lies_below(path: str, roots: Sequence[str]) -> bool:
+    """Tell whether a path, as it is written, stays below one of some folders; links in them may lead anywhere."""
+    plain = os.path.normpath(path)
+    return any(plain.startswith(f"{root.rstrip('/')}/") for root in roots)
 
 
 def _marks(drafts: Drafts, ids: Sequence[str]) -> dict[str, str]:

@@ -17,6 +17,7 @@ __all__ = ["data_folder", "find_prepared", "open_prepared"]
 
 VERSION = re.compile(r"\d+\.\d+\.\d+")
 ARRAY_RECORD = "array_record"
+MAX_NAMED = 20
 # Features of other modules would be imported by name: a file of data must not choose what is imported.
 FEATURE_MODULES = "tensorflow_datasets.core.features."
 
@@ -41,7 +42,8 @@ def find_prepared(name: str, data_dir: str) -> Path:
         data_dir: of all sets, as set.
 
     Raises:
-        DataError: it is not there (the message says how to prepare it), or it has several configs and none is given.
+        DataError: it is not there (the message says what is, and how to prepare it), or it has several configs and
+            none is given.
     """
     root = data_folder(data_dir)
     path, _, version = name.partition(":")
@@ -55,11 +57,21 @@ def find_prepared(name: str, data_dir: str) -> Path:
     matching = [each for each in found if version in ("", each.name)]
     if matching:
         return matching[-1]
-    others = f" Prepared are the versions {', '.join(each.name for each in found)}." if found else ""
+    others = f"Prepared are the versions {', '.join(each.name for each in found)}." if found else _sets_in(root)
     raise DataError(
-        f"data.source.name = {name!r}: not prepared in {shown(str(root))}.{others} Prepare it by\n"
+        f"data.source.name = {name!r}: not prepared in {shown(str(root))}. {others} Prepare it by\n"
         f"  {_command(path, root)}\nor set data.source.data_dir to the folder that it was prepared in."
     )
+
+
+def _sets_in(root: Path) -> str:
+    """Say which sets are prepared in a folder."""
+    names = []
+    for each in _folders(root):
+        configs = [f"{each.name}/{inner.name}" for inner in _folders(each) if list(_versions(inner))]
+        names += [each.name] if list(_versions(each)) else configs
+    more = f", … ({len(names)} in all)" if len(names) > MAX_NAMED else ""
+    return f"Prepared there: {', '.join(names[:MAX_NAMED])}{more}." if names else "Nothing is prepared there."
 
 
 def open_prepared(folder: Path) -> Any:

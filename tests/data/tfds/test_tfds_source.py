@@ -310,3 +310,12 @@ def test_without_tensorflow_datasets_it_says_what_to_install(data, monkeypatch):
 
     monkeypatch.setattr(library.importlib, "import_module", missing)
     assert "pip install 'tensorflow-datasets>=4.9.10' array_record importlib_resources" in refusal(data)
+
+
+def test_a_name_that_is_not_there_lists_what_is(data):
+    assert "Nothing is prepared there. Prepare it by" in refusal(data, "other")
+    mnist_like(data)
+    colors(data, name="pictures")
+    message = refusal(data, "other")
+    assert f"'other': not prepared in {data}. Prepared there: made, pictures. Prepare it by" in message
+    assert "Prepared are the versions 1.0.0." in refusal(data, "made:3.0.0")

@@ -1,0 +1,113 @@
+"""A round: labels are revealed, the network is fitted to all there are, and evaluated."""
+
+import time
+from collections.abc import Callable
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from jaxal.data.splits import hold_out, max_held_out
+from jaxal.evaluation.metrics import undefined
+from jaxal.evaluation.rows import MetricRow, pool_rows, split_rows
+from jaxal.experiment.asking import ask, asked_rows, padded_answers
+from jaxal.experiment.setup import Experiment
+from jaxal.experiment.state import FIT, ExperimentState, round_key, state_template
+from jaxal.pool import UNLABELED, Query, reveal
+from jaxal.training.placement import take_images
+from jaxal.training.trainer import EvaluationSet, evaluate_model, fit
+from jaxal.typing import Array
+
+__all__ = ["RoundRecord", "run_round", "start", "tell"]
+
+
+class RoundRecord(NamedTuple):
+    """What a fit came to."""
+
+    metrics: tuple[MetricRow, ...]
+    seconds_train: float
+    best_epoch: int
+
+
+def start(
+    experiment: Experiment, on_steps: Callable[[int], None] = lambda num_steps: None
+) -> tuple[ExperimentState, RoundRecord]:
+    """Begin with round 0: fit to the initial labels, evaluate."""
+    return _fit_and_evaluate(experiment, state_template(experiment), on_steps)
+
+
+def tell(
+    experiment: Experiment,
+    state: ExperimentState,
+    query: Query,
+    labels: np.ndarray,
+    on_steps: Callable[[int], None] = lambda num_steps: None,
+) -> tuple[ExperimentState, RoundRecord]:
+    """Reveal the labels of a query, fit, evaluate.
+
+    Args:
+        experiment: what runs.
+        state: as `ask` returned it.
+        query: what was asked.
+        labels: int32, one for each valid entry of the query, in its order; EXCLUDED for a skipped image.
+        on_steps: called as each epoch of the fit ends, with the optimization steps it took.
+
+    Raises:
+        InputError: too few or too many labels, or one outside the classes.
+    """
+    answers = padded_answers(query, labels, len(experiment.class_names))
+    state = state._replace(pool=reveal(state.pool, query, jnp.asarray(answers)))
+    return _fit_and_evaluate(experiment, state, on_steps)
+
+
+def run_round(experiment: Experiment, state: ExperimentState) -> tuple[ExperimentState, RoundRecord]:
+    """Run one round against the experiment's oracle: ask, answer, tell."""
+    state, query, _ = ask(experiment, state, experiment.oracle.answer)
+    return tell(experiment, state, query, experiment.oracle.answer(asked_rows(query)))
+
+
+def _fit_and_evaluate(
+    experiment: Experiment, state: ExperimentState, on_steps: Callable[[int], None]
+) -> tuple[ExperimentState, RoundRecord]:
+    model, config = experiment.model, experiment.config.training
+    began = time.perf_counter()
+    max_labeled = int(np.sum(experiment.initial_labels != UNLABELED)) + sum(experiment.query_sizes)
+    training_labels, validation = _fit_sets(experiment, state.pool.labels, max_labeled)
+    fitted = fit(
+        model,
+        config,
+        round_key(experiment, int(state.pool.round), FIT),
+        experiment.pool_images,
+        training_labels,
+        validation,
+        positive_class=experiment.minority,
+        max_labeled=max_labeled,
+        on_steps=on_steps,
+    )
+    jax.block_until_ready(fitted.variables)
+    seconds_train = time.perf_counter() - began
+    rows = list(pool_rows(np.asarray(state.pool.labels), experiment.class_names, experiment.minority))
+    for name, evaluation_set in {"validation": validation, **experiment.test_sets}.items():
+        metrics = evaluate_model(model, config, fitted.variables, evaluation_set, experiment.minority)
+        metrics = jax.device_get(metrics)
+        # A network that no label has trained has no score, only what its random start happens to give.
+        rows += split_rows(name, metrics if fitted.best_epoch > 0 else undefined(metrics), experiment.class_names)
+    record = RoundRecord(tuple(rows), seconds_train, fitted.best_epoch)
+    return state._replace(variables=fitted.variables), record
+
+
+def _fit_sets(experiment: Experiment, labels: Array, max_labeled: int) -> tuple[Array, EvaluationSet]:
+    """Return the labels that train, and the set that validates: a fixed one, or some of the labels bought so far."""
+    if experiment.validation is not None:
+        return labels, experiment.validation
+    fraction, num_classes = experiment.config.data.split.validation_fraction, len(experiment.class_names)
+    known = np.asarray(labels)
+    held = hold_out(known, experiment.pool_groups, num_classes, fraction, experiment.config.seed)
+    training = known.copy()
+    training[held] = UNLABELED
+    # Padded to the most that any round can hold out: shapes never change.
+    rows = np.zeros(max_held_out(max_labeled, experiment.pool_groups, num_classes, fraction), np.int32)
+    rows[: len(held)] = held
+    is_counted = jnp.asarray(np.arange(len(rows)) < len(held))
+    return jnp.asarray(training), EvaluationSet(take_images(experiment.pool_images, rows), labels[rows], is_counted)
