@@ -22,6 +22,7 @@ Share = Annotated[float, Meta(ge=0, lt=1)]
 # Share of the batch in each renewal of a running statistic: PyTorch's momentum, one minus Flax's and TensorFlow's.
 Momentum = Annotated[float, Meta(gt=0, le=1)]
 Own = Literal["own"]
+Side = Annotated[int, Meta(ge=0, le=4096)]
 Init = Literal["random", "imagenet"]
 Trunk = Literal["fine_tuned", "frozen"]
 Compute = Literal["float32", "bfloat16"]
@@ -56,6 +57,8 @@ class EfficientNetConfig(ConfigStruct, frozen=True, tag_field="kind", tag="effic
         batch_norm_momentum: share of a batch in the running statistics; "own": the convention's.
         compute: type of activations; parameters, statistics and the last layer are float32 in both.
         stem: how pretrained weights of three channels take images of another number of them.
+        image_size: side in pixels that images are resized to inside the network, on the device, by linear
+            interpolation; 0: they are taken as they come.
     """
 
     variant: Literal["b0", "b1", "b2", "b3", "b4", "b5", "b6", "b7", "lite0", "lite1", "lite2"]
@@ -68,6 +71,7 @@ class EfficientNetConfig(ConfigStruct, frozen=True, tag_field="kind", tag="effic
     batch_norm_momentum: Momentum | Own = "own"
     compute: Compute = "float32"
     stem: Stem = "repeat"
+    image_size: Side = 0
 
 
 class ResNetConfig(ConfigStruct, frozen=True, tag_field="kind", tag="resnet"):
@@ -75,7 +79,8 @@ class ResNetConfig(ConfigStruct, frozen=True, tag_field="kind", tag="resnet"):
 
     Fields:
         depth: number of layers with weights.
-        init, weights, trunk, batch_norm_momentum, compute, stem: as of EfficientNetConfig; the momentum's own is 0.1.
+        init, weights, trunk, batch_norm_momentum, compute, stem, image_size: as of EfficientNetConfig; the momentum's
+            own is 0.1.
     """
 
     depth: Literal[18, 34]
@@ -85,6 +90,7 @@ class ResNetConfig(ConfigStruct, frozen=True, tag_field="kind", tag="resnet"):
     batch_norm_momentum: Momentum | Own = "own"
     compute: Compute = "float32"
     stem: Stem = "repeat"
+    image_size: Side = 0
 
 
 ModelConfig = OrganCNNConfig | EfficientNetConfig | ResNetConfig

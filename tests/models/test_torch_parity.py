@@ -47,7 +47,8 @@ def torch_model(word, library):
     else:
         from efficientnet_lite_pytorch import EfficientNet
 
-        model = EfficientNet.from_name(word.replace("_", "-"), override_params={"num_classes": 11})
+        model = EfficientNet.from_name(word.replace("_", "-"))
+        model._fc = torch.nn.Linear(model._fc.in_features, 11)
     generator = torch.Generator().manual_seed(1)
     with torch.no_grad():
         for module in model.modules():
@@ -70,7 +71,8 @@ def both(word, library, side, batch, **settings):
     config = msgspec.convert({**MODEL_WORDS[word], **settings}, ModelConfig)
     model = make_model(config, image_shape=(side, side, 3), num_classes=11, mean=MEAN, std=STD)
     template = model.init(jax.random.key(0))
-    named = {name: tensor.numpy() for name, tensor in peer.state_dict().items()}
+    # Copies: training there renews running statistics in place.
+    named = {name: tensor.numpy().copy() for name, tensor in peer.state_dict().items()}
     variables, _ = to_variables(named, template, config)
     images = np.random.default_rng(2).integers(0, 256, (batch, side, side, 3), dtype=np.uint8)
     normalized = (images.astype(np.float32) / 255 - np.float32(MEAN)) / np.float32(STD)
