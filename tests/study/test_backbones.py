@@ -109,7 +109,11 @@ def test_a_run_folder_names_the_weights_and_keeps_the_last_layer_alone(frozen, w
     ]
 
 
-@pytest.mark.parametrize("where", [("margin", 0, 0), *(pytest.param(each, marks=pytest.mark.slow) for each in [("margin", 1, 1), ("bald", 0, 0)])])
+LATER = [("margin", 1, 1), ("bald", 0, 0)]
+MOMENTS = [("margin", 0, 0), *(pytest.param(each, marks=pytest.mark.slow) for each in LATER)]
+
+
+@pytest.mark.parametrize("where", MOMENTS)
 def test_a_stopped_study_with_a_frozen_trunk_goes_on_exactly(frozen, tmp_path, where):
     study, result, _ = frozen
     stop_after(study, tmp_path, where)
