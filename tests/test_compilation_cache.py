@@ -187,6 +187,7 @@ def counts_of(process):
     return [int(number) for number in out.splitlines()[-1].split()[1:]]
 
 
+@pytest.mark.slow
 def test_a_second_process_finds_what_two_at_once_have_compiled_and_picks_the_same(pool, tmp_path):
     cache = tmp_path / "cache"
 

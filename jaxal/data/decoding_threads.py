@@ -6,6 +6,7 @@ from contextlib import closing
 from typing import Literal, NamedTuple
 
 from jaxal.data.decoding import BadImageError, Decoded, decode_file, strict_pillow
+from jaxal.data.host_memory import keep_freed_memory
 from jaxal.data.stored_image import StoredImage
 from jaxal.data.threads import map_in_threads
 
@@ -62,6 +63,7 @@ def decode_in_order(
             return Attempt(state, file_state(path) != state, error)
         return Attempt(state, file_state(path) != state, result)
 
+    keep_freed_memory()
     max_waiting = WAITING_BYTES // (3 * size * size)
     with strict_pillow(), closing(map_in_threads(attempt, paths, max_waiting=max_waiting)) as attempts:
         yield from attempts

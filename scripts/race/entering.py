@@ -122,6 +122,7 @@ def _measure_run(call: Call) -> Callable[[], Timing]:
 
 def _extrapolate(call: Call, more: int) -> Timing:
     """Tell the seconds of the whole loop from few passes and some more."""
+    _passes(call, FEW)  # after the others' turns memory is cold: whoever came first would pay for it
     short, longer = timed(lambda: _passes(call, FEW)), timed(lambda: _passes(call, more))
     further = (longer.seconds - short.seconds) / (more - FEW)
     num_compilations = len(short.compilations) + len(longer.compilations)

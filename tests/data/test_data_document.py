@@ -114,6 +114,7 @@ def folder(tmp_path, monkeypatch):
     assert {Path(name).relative_to(top).parts[0] for name in left.keys() - before.keys()} <= {"built", "tfds"}
 
 
+@pytest.mark.slow
 def test_every_command_runs_and_says_what_the_document_does(folder, monkeypatch, capsys):
     # The made file has not the checksum of the real one, whose name it has.
     monkeypatch.setattr(medmnist, "_check_md5", lambda *_: None)

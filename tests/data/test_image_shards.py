@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from image_fixtures import encoded, gradient, put, put_flat, quarters
 
-from jaxal.data import cache_files, decoding_threads, image_shards, shard_files
+from jaxal.data import cache_files, decoding_threads, image_shards, shard_files, threads
 from jaxal.data.decoding import CANNOT_BE_READ, BadImageError
 from jaxal.data.image_shards import cache_root, open_images
 from jaxal.errors import DataError
@@ -251,13 +251,14 @@ def test_progress_is_told_and_ends_at_all(tmp_path, monkeypatch, paths):
 def test_an_interrupt_stops_promptly_and_leaves_no_cache(tmp_path, paths, decoded_paths, monkeypatch):
     monkeypatch.setattr(image_shards, "REPORT_EVERY", 1)
     monkeypatch.setattr(os, "cpu_count", lambda: 1)
+    monkeypatch.setattr(threads, "WAITING_PER_THREAD", 2)
 
     def interrupt(done, total):
         raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
         opened(paths, tmp_path / "cache", on_images=interrupt)
-    assert len(decoded_paths) < len(paths)
+    assert len(decoded_paths) <= 4  # one is reported, two wait, one may just have begun
     assert names(only_folder(tmp_path / "cache")) == []
     assert len(pixels_of(opened(paths, tmp_path / "cache"))) == 12
 

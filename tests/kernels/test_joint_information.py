@@ -143,6 +143,7 @@ def test_drawn_configurations_estimate_the_gains_without_bias(num_configurations
     assert np.all(estimate >= 0)
 
 
+@pytest.mark.slow
 def test_many_drawn_configurations_come_close():
     """3^9 = 19,683 outcomes of nine picks, listed and by 2,000 of them: a relative error of a few percent."""
     mc_logits = jnp.asarray(draws(11, "normal", (6, 10, 3), 0.7))

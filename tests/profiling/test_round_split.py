@@ -51,7 +51,7 @@ def test_a_round_is_split_without_a_run_folder(config, tmp_path, capsys, monkeyp
     assert all(value > 0 for value in seconds.values())
     assert seconds["all"] == pytest.approx(sum(list(seconds.values())[:-1]), abs=0.004)
     # The query is compiled in this round; what writes it compiles nothing.
-    assert 0 < compiling["acquire"] <= seconds["acquire"]
+    assert 0 < compiling["acquire"] <= 1.05 * seconds["acquire"] + 0.02  # each by a clock of its own
     assert compiling["io"] == 0
     assert "round 0, " in captured.err
     assert sorted(path.name for path in tmp_path.iterdir()) == ["split", "tiny.toml"]

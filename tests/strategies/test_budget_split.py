@@ -106,6 +106,7 @@ def test_a_split_needs_what_its_stages_need():
     assert budget_split(((CORE_SET, 0.5), (MPPS, 0.5))).needs == frozenset()
 
 
+@pytest.mark.slow
 def test_a_split_of_one_is_that_strategy():
     inputs = make_inputs(6)
     alone, _, alone_info = acquire(CORE_SET, inputs, seed=3)

@@ -103,7 +103,7 @@ def choice(every, strategy, fitted):
     return asked_rows(query), info.acquisition
 
 
-@pytest.mark.parametrize("strategy", ["random", "entropy", "core_set"])
+@pytest.mark.parametrize("strategy", ["random", "entropy", pytest.param("core_set", marks=pytest.mark.slow)])
 def test_a_choice_without_labels_is_the_same_in_pieces(strategy, fitted):
     rows, told = choice(None, strategy, fitted)
     assert len(rows) == QUERY_SIZE

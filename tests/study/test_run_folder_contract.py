@@ -100,6 +100,7 @@ def test_a_changed_config_is_refused_with_the_difference(finished):
         run_study(changed, result.workdir)
 
 
+@pytest.mark.slow
 def test_the_same_study_elsewhere_comes_out_the_same(finished, tmp_path):
     study, result = finished
     run_study(study, tmp_path / "again")

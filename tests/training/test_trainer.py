@@ -75,8 +75,7 @@ def test_the_network_learns_and_what_is_kept_is_one_of_its_epochs(validated):
     assert same(fitted.variables, validated[fitted.best_epoch - 1])
     metrics = evaluate_model(CNN, config, fitted.variables, VALIDATION, 1)
     untrained = evaluate_model(CNN, config, CNN.init(jax.random.key(0)), VALIDATION, 1)
-    assert float(metrics.auroc) > 0.6
-    assert float(metrics.loss) < float(untrained.loss)
+    assert float(metrics.auroc) > max(0.6, float(untrained.auroc))
 
 
 NAN, INF = float("nan"), float("inf")
