@@ -10,6 +10,8 @@ is the median of --repetitions runs in turn. timm is of the extra [peers]; where
 
 import argparse
 import contextlib
+import importlib
+import math
 import os
 import platform
 import statistics
@@ -90,8 +92,7 @@ def torch_contestant(word: str, compute: str, images: np.ndarray) -> Contestant:
     """Build timm's model in channels-last order; a missing library is reported."""
     name = "PyTorch, channels-last"
     try:
-        import timm
-        import torch
+        timm, torch = _peers()
     except ImportError as error:
         return Contestant(name, compute, None, None, f"not installed: {error.name}")
     torch.set_num_threads(os.cpu_count() or 1)
@@ -130,8 +131,12 @@ def torch_contestant(word: str, compute: str, images: np.ndarray) -> Contestant:
     return Contestant(name, compute, forward, train)
 
 
-def race(runs: list[Callable[[], Any] | None], repetitions: int) -> list[float | None]:
-    """Run each once to warm up, then all in turn; return the median seconds of each."""
+def _peers() -> tuple[Any, Any]:
+    return importlib.import_module("timm"), importlib.import_module("torch")
+
+
+def race(runs: list[Callable[[], Any] | None], repetitions: int) -> list[float]:
+    """Run each once to warm up, then all in turn; return the median seconds of each, NaN where there is nothing."""
     for run in runs:
         if run is not None:
             run()
@@ -142,7 +147,7 @@ def race(runs: list[Callable[[], Any] | None], repetitions: int) -> list[float |
                 began = time.perf_counter()
                 run()
                 taken.append(time.perf_counter() - began)
-    return [statistics.median(taken) if taken else None for taken in seconds]
+    return [statistics.median(taken) if taken else math.nan for taken in seconds]
 
 
 def rows_of(word: str, side: int, batch_size: int, repetitions: int, *, has_default: bool) -> list[str]:
@@ -189,8 +194,7 @@ def report(words: list[str], sides: list[int], batch_size: int, repetitions: int
 
 def _torch_versions() -> str:
     try:
-        import timm
-        import torch
+        timm, torch = _peers()
     except ImportError:
         return ""
     return f", PyTorch {torch.__version__}, timm {timm.__version__}"

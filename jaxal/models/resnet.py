@@ -1,7 +1,7 @@
 """ResNet-18 and -34, as torchvision has them: v1, basic blocks, even padding."""
 
 import functools
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -40,7 +40,8 @@ class Stem(nnx.Module):
     def __call__(self, x: Array, *, is_training: bool) -> Array:
         """Map [B, H, W, ch] to [B, H/4, W/4, maps]."""
         x = jax.nn.relu(self.norm(self.conv(x, 2, even_padding(STEM_KERNEL)), is_training=is_training))
-        return nnx.max_pool(x, (KERNEL, KERNEL), strides=(2, 2), padding=even_padding(KERNEL))
+        padding: Any = even_padding(KERNEL)  # Flax takes such too, but its default is a word
+        return nnx.max_pool(x, (KERNEL, KERNEL), strides=(2, 2), padding=padding)
 
 
 class BasicBlock(nnx.Module):

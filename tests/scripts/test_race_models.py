@@ -1,4 +1,4 @@
-"""The race of the networks: a missing library is a row, default operations are the default ones, the table has its place."""
+"""The race of the networks: a missing library is a row, default operations are default, the table has its place."""
 
 import sys
 from unittest import mock
@@ -17,7 +17,7 @@ def test_a_missing_library_is_reported_and_the_others_race_on():
     own = race_models.Contestant("jaxal", "float32", lambda: 1, lambda: 1)
     with (
         mock.patch.dict(sys.modules, {"timm": None}),
-        mock.patch.object(race_models, "jaxal_contestant", lambda *words, **options: own),
+        mock.patch.object(race_models, "jaxal_contestant", return_value=own),
     ):
         assert race_models.torch_contestant("resnet18", "float32", images).missing == "not installed: timm"
         rows = race_models.rows_of("resnet18", 8, 2, 1, has_default=False)
@@ -30,7 +30,7 @@ def test_all_run_in_turn_after_a_warm_up():
     order = []
     seconds = race_models.race([lambda: order.append("a"), None, lambda: order.append("b")], 2)
     assert order == ["a", "b", "a", "b", "a", "b"]
-    assert seconds[1] is None
+    assert np.isnan(seconds[1])
     assert min(seconds[0], seconds[2]) > 0
 
 
