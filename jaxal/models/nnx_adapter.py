@@ -25,6 +25,19 @@ class EmbeddingModule(Protocol):
         ...
 
 
+class _Keys(nnx.Rngs):
+    """The keys of nnx.Rngs(params=key), counted in Python: counted by a traced array, tracing is quadratic in them."""
+
+    def __init__(self, key: PRNGKey):
+        self.key, self.count = key, 0
+
+    def params(self) -> PRNGKey:
+        """Return the next key."""
+        key = jax.random.fold_in(self.key, self.count)
+        self.count += 1
+        return key
+
+
 def adapt(spec: ModelSpec, build: Callable[[nnx.Rngs], Any]) -> Model:
     """Wrap a module in a Model.
 
@@ -32,13 +45,13 @@ def adapt(spec: ModelSpec, build: Callable[[nnx.Rngs], Any]) -> Model:
         spec: of the model; embed normalizes images by it.
         build: makes the module; called with the generators of its initial parameters.
     """
-    graph, _, _ = nnx.split(nnx.eval_shape(lambda: build(nnx.Rngs(0))), nnx.Param, nnx.BatchStat)
+    graph, _, _ = nnx.split(nnx.eval_shape(lambda: build(_Keys(jax.random.key(0)))), nnx.Param, nnx.BatchStat)
 
     def module(variables: Variables) -> Any:
         return nnx.merge(graph, nnx.State(variables.params), nnx.State(variables.batch_stats))
 
     def init(key: PRNGKey) -> Variables:
-        _, params, batch_stats = nnx.split(build(nnx.Rngs(params=key)), nnx.Param, nnx.BatchStat)
+        _, params, batch_stats = nnx.split(build(_Keys(key)), nnx.Param, nnx.BatchStat)
         return Variables(nnx.to_pure_dict(params), nnx.to_pure_dict(batch_stats))
 
     def embed(variables: Variables, images: Array) -> Array:

@@ -74,6 +74,7 @@ def test_shifts_are_the_convolution_forward_and_backward(stride, size, side, kin
         np.testing.assert_allclose(own, native, rtol=1e-5, atol=2e-5)
 
 
+@pytest.mark.slow
 def test_bfloat16_stays_bfloat16():
     x, kernel = (each.astype(jnp.bfloat16) for each in draw((5, 5), 3, batch=2))
     y, pullback = jax.vjp(lambda x, kernel: depthwise_by_shifts(x, kernel, 2, even_padding(3)), x, kernel)

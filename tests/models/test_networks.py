@@ -42,7 +42,12 @@ def config_of(which: str | int) -> ModelConfig:
     return ResNetConfig(depth=which) if isinstance(which, int) else EfficientNetConfig(variant=which)
 
 
-@pytest.mark.parametrize("which", PUBLISHED)
+SLOW = {"b1", "b2", "b3", "b4", "b5"}
+
+
+@pytest.mark.parametrize(
+    "which", [pytest.param(each, marks=pytest.mark.slow) if each in SLOW else each for each in PUBLISHED]
+)
 def test_it_has_as_many_parameters_as_published(which):
     shapes = jax.eval_shape(make(config_of(which)).init, jax.random.key(0))
     assert sum(leaf.size for leaf in jax.tree.leaves(shapes.params)) == PUBLISHED[which]
@@ -95,7 +100,7 @@ def test_the_registry_gives_the_same_model_for_the_same_settings():
     assert make_model(OrganCNNConfig(), **small) is make_model(OrganCNNConfig(), **small)
 
 
-@pytest.fixture(scope="module", params=NAMES)
+@pytest.fixture(scope="module", params=["b", pytest.param("lite", marks=pytest.mark.slow), "resnet"])
 def network(request):
     model = tiny(request.param)
     return request.param, model, lively(model)
@@ -137,19 +142,28 @@ def test_every_parameter_receives_a_gradient_and_every_statistic_moves(network):
     assert not any(np.array_equal(one, other) for one, other in zip(old, new, strict=True))
 
 
+@pytest.mark.slow
 def test_variables_are_float32_in_bfloat16_compute_too(network):
     name, exact, variables = network
     model = tiny(name, compute="bfloat16")
     shapes = jax.eval_shape(model.init, jax.random.key(0))
     assert {leaf.dtype for leaf in jax.tree.leaves(shapes)} == {jnp.dtype("float32")}
     z, expected = jax.jit(model.embed)(variables, images()), jax.jit(exact.embed)(variables, images())
-    assert z.dtype == model.apply(variables, images()).dtype == jnp.float32
+    assert z.dtype == jax.eval_shape(model.apply, variables, images()).dtype == jnp.float32
     assert 1e-5 < np.max(np.abs(z - expected)) < 0.1 * np.max(np.abs(expected))
     logits, batch_stats = jax.jit(model.apply_train)(variables, jax.random.key(0), images())
     assert {leaf.dtype for leaf in jax.tree.leaves((logits, batch_stats))} == {jnp.dtype("float32")}
 
 
-@pytest.mark.parametrize("settings", [{"dropout": 0.5, "drop_path": 0.0}, {"dropout": 0.0, "drop_path": 0.9}, QUIET])
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {"dropout": 0.5, "drop_path": 0.5},
+        pytest.param({"dropout": 0.5, "drop_path": 0.0}, marks=pytest.mark.slow),
+        pytest.param({"dropout": 0.0, "drop_path": 0.9}, marks=pytest.mark.slow),
+        pytest.param(QUIET, marks=pytest.mark.slow),
+    ],
+)
 def test_noise_is_the_key_s(settings):
     model = tiny("lite", **settings)
     variables = lively(model)
@@ -171,6 +185,7 @@ def test_dropout_drops_at_its_rate_and_keeps_the_mean():
     np.testing.assert_allclose(np.unique(paths), [0, 1 / 0.6], rtol=1e-6)
 
 
+@pytest.mark.slow
 def test_a_momentum_of_one_s_own_is_taken():
     for name in ("lite", "resnet"):
         model = tiny(name, batch_norm_momentum=1.0)

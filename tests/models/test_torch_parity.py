@@ -13,6 +13,7 @@ from jaxal.models.weights import to_variables
 
 pytestmark = pytest.mark.peers
 
+BATCH = 8
 MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 # A word here, the library, the side of the images: even and odd ones.
 CASES = [
@@ -31,8 +32,8 @@ CASES = [
 ]
 
 
-def torch_model(word, library):
-    """A network of PyTorch's with random weights, scales, shifts and statistics."""
+def torch_model(word, library, side):
+    """A network of PyTorch's with random weights, scales and shifts."""
     import torch
 
     torch.manual_seed(0)
@@ -47,46 +48,63 @@ def torch_model(word, library):
     else:
         from efficientnet_lite_pytorch import EfficientNet
 
-        model = EfficientNet.from_name(word.replace("_", "-"))
+        # Its padding is laid out for images of one size, the published one if none is named.
+        model = EfficientNet.from_name(word.replace("_", "-"), image_size=side, drop_connect_rate=0.0)
         model._fc = torch.nn.Linear(model._fc.in_features, 11)
-    generator = torch.Generator().manual_seed(1)
     with torch.no_grad():
-        for module in model.modules():
-            if isinstance(module, torch.nn.BatchNorm2d):
-                for tensor, low, high in (
-                    (module.weight, 0.8, 1.2),
-                    (module.bias, -0.2, 0.2),
-                    (module.running_mean, -0.2, 0.2),
-                    (module.running_var, 0.7, 1.4),
-                ):
-                    tensor.uniform_(low, high, generator=generator)
+        for norm in norms_of(model):
+            norm.weight.uniform_(0.8, 1.2)
+            norm.bias.uniform_(-0.2, 0.2)
     return model
 
 
-def both(word, library, side, batch, **settings):
+def norms_of(model):
+    import torch
+
+    return [module for module in model.modules() if isinstance(module, torch.nn.BatchNorm2d)]
+
+
+def take_statistics(model, x):
+    """Set the running statistics to those of a batch: with any others, activations would die or explode on their way."""
+    import torch
+
+    momenta = [norm.momentum for norm in norms_of(model)]
+    with torch.no_grad():
+        for norm in norms_of(model):
+            norm.momentum = 1.0
+        model.train()(x)
+    for norm, momentum in zip(norms_of(model), momenta, strict=True):
+        norm.momentum = momentum
+
+
+def both(word, library, side, **settings):
     """Model here, its variables, model there, images, and their normalized form for PyTorch."""
     import torch
 
-    peer = torch_model(word, library)
+    images = np.random.default_rng(2).integers(0, 256, (BATCH, side, side, 3), dtype=np.uint8)
+    pixels = (images.astype(np.float32) / 255 - np.float32(MEAN)) / np.float32(STD)
+    normalized = torch.from_numpy(pixels.transpose(0, 3, 1, 2).copy())
+    peer = torch_model(word, library, side)
+    take_statistics(peer, normalized)
     config = msgspec.convert({**MODEL_WORDS[word], **settings}, ModelConfig)
     model = make_model(config, image_shape=(side, side, 3), num_classes=11, mean=MEAN, std=STD)
     template = model.init(jax.random.key(0))
     # Copies: training there renews running statistics in place.
     named = {name: tensor.numpy().copy() for name, tensor in peer.state_dict().items()}
     variables, _ = to_variables(named, template, config)
-    images = np.random.default_rng(2).integers(0, 256, (batch, side, side, 3), dtype=np.uint8)
-    normalized = (images.astype(np.float32) / 255 - np.float32(MEAN)) / np.float32(STD)
-    return model, variables, peer, jnp.asarray(images), torch.from_numpy(normalized.transpose(0, 3, 1, 2).copy())
+    return model, variables, peer, jnp.asarray(images), normalized
 
 
 @pytest.mark.parametrize(("word", "library", "side"), CASES)
 def test_logits_are_the_same(word, library, side):
     import torch
 
-    model, variables, peer, images, normalized = both(word, library, side, 2)
+    model, variables, peer, images, normalized = both(word, library, side)
     with torch.inference_mode():
         expected = peer.eval()(normalized).numpy()
     logits = np.asarray(jax.jit(model.apply)(variables, images))
+    # It is the images that count, not the last layer's bias.
+    assert np.max(np.abs(expected[0] - expected[1])) > 0.1 * np.max(np.abs(expected))
     assert np.max(np.abs(logits - expected)) <= 1e-4 * np.max(np.abs(expected))
 
 
@@ -101,8 +119,8 @@ def test_logits_are_the_same(word, library, side):
 def test_a_training_step_is_the_same(word, library, settings):
     import torch
 
-    model, variables, peer, images, normalized = both(word, library, 64, 8, **settings)
-    labels = np.arange(8) % 11
+    model, variables, peer, images, normalized = both(word, library, 64, **settings)
+    labels = np.arange(BATCH) % 11
     loss = torch.nn.functional.cross_entropy(peer.train()(normalized), torch.from_numpy(labels))
     loss.backward()
 
@@ -110,7 +128,7 @@ def test_a_training_step_is_the_same(word, library, settings):
     def step(params):
         def value(params):
             logits, stats = model.apply_train(Variables(params, variables.batch_stats), jax.random.key(0), images)
-            return -jnp.mean(jax.nn.log_softmax(logits)[jnp.arange(8), labels]), stats
+            return -jnp.mean(jax.nn.log_softmax(logits)[jnp.arange(BATCH), labels]), stats
 
         return jax.value_and_grad(value, has_aux=True)(params)
 
@@ -125,5 +143,6 @@ def test_a_training_step_is_the_same(word, library, settings):
     for (path, one), other in zip(
         jax.tree_util.tree_leaves_with_path(gradients), jax.tree.leaves(expected.params), strict=True
     ):
-        error = np.max(np.abs(one - other)) / np.max(np.abs(np.concatenate([np.ravel(other), [1e-3]])))
-        assert error < 0.01, (path, error)
+        # As whole arrays: a ReLU within rounding of zero may open here and not there, and changes single numbers by far.
+        error = np.linalg.norm(one - other) / max(np.linalg.norm(other), 1e-3)
+        assert error < 0.02, (path, error)

@@ -16,7 +16,6 @@ from reference import networks as reference
 
 LABELS = np.arange(6) % 3
 CONVENTIONS = {"b": (False, 1e-5, 0.1), "tf": (True, 1e-3, 0.01), "lite": (True, 1e-3, 0.01)}
-NAMES = ["b", "tf", "lite", "resnet"]
 
 
 def model_of(name):
@@ -48,7 +47,11 @@ def plain_loss(logits):
     return -np.mean(log_probabilities[np.arange(len(LABELS)), LABELS])
 
 
-@pytest.fixture(scope="module", params=NAMES)
+# "tf" has all that the others of EfficientNet have, but Lite's activation and PyTorch's padding.
+SLOW = [pytest.param(name, marks=pytest.mark.slow) for name in ("b", "lite")]
+
+
+@pytest.fixture(scope="module", params=["tf", *SLOW, "resnet"])
 def stepped(request):
     """Name, variables, logits, new statistics and gradients of one step."""
     model = model_of(request.param)

@@ -71,8 +71,6 @@ def test_a_file_becomes_the_model_it_was(form, tmp_path):
     path.write_bytes(save(named) if form == "safetensors" else saved(named, is_legacy=form == "legacy"))
     found, _ = to_variables(load_weights(path), drawn(MODEL, 9), CONFIG)
     assert same(found, VARIABLES)
-    images = jnp.asarray(np.random.default_rng(0).integers(0, 256, (2, 32, 32, 3)), "uint8")
-    assert jnp.array_equal(MODEL.apply(found, images), MODEL.apply(VARIABLES, images))
 
 
 def test_other_types_become_the_models():
@@ -122,10 +120,11 @@ def test_equal_channels_are_one_gray_image(channels, stem):
     model = tiny(channels=channels, config=config)
     template = drawn(model, 3)
     found, report = to_variables(source_arrays(VARIABLES, "timm", STAGES), template, config)
-    gray = jnp.asarray(np.random.default_rng(1).integers(0, 256, (3, 32, 32, 1)), "uint8")
-    logits = model.apply(found, jnp.repeat(gray, channels, 3))
-    expected = MODEL.apply(VARIABLES, jnp.repeat(gray, 3, 3))
-    assert jnp.max(jnp.abs(logits - expected)) <= 1e-5 * jnp.max(jnp.abs(expected))
+    kernel, before = (each.params["stem"]["conv"]["kernel"] for each in (found, VARIABLES))
+    assert kernel.shape[2] == channels
+    # Of equal channels a convolution sees the sum of their kernels, and nothing else of them.
+    np.testing.assert_allclose(kernel.sum(2), before.sum(2), rtol=1e-6)
+    assert same(found.params["blocks"], VARIABLES.params["blocks"])
     word = "sum" if channels == 1 else stem
     assert report.notes == (f"the stem's 3 channels became {channels} ({word})",)
 

@@ -109,11 +109,8 @@ def test_a_run_folder_names_the_weights_and_keeps_the_last_layer_alone(frozen, w
     ]
 
 
-LATER = [("margin", 1, 1), ("bald", 0, 0)]
-MOMENTS = [("margin", 0, 0), *(pytest.param(each, marks=pytest.mark.slow) for each in LATER)]
-
-
-@pytest.mark.parametrize("where", MOMENTS)
+@pytest.mark.slow
+@pytest.mark.parametrize("where", [("margin", 0, 0), ("margin", 1, 1), ("bald", 0, 0)])
 def test_a_stopped_study_with_a_frozen_trunk_goes_on_exactly(frozen, tmp_path, where):
     study, result, _ = frozen
     stop_after(study, tmp_path, where)
@@ -150,6 +147,7 @@ def test_frozen_embeddings_are_those_that_fine_tuning_starts_from(weights):
     assert np.isfinite(info.seconds_embed)
 
 
+@pytest.mark.slow
 def test_a_fit_leaves_the_weights_that_the_next_one_starts_from(weights):
     experiment = experiment_of(parse_study(document(weights, "fine_tuned")))
     one, other = (start(experiment)[0].variables for _ in range(2))
@@ -158,6 +156,7 @@ def test_a_fit_leaves_the_weights_that_the_next_one_starts_from(weights):
     assert not np.array_equal(one.params["stem"]["conv"]["kernel"], first.params["stem"]["conv"]["kernel"])
 
 
+@pytest.mark.slow
 def test_a_random_trunk_is_the_seed_s():
     model = {"kind": "efficientnet", "variant": "lite0", "trunk": "frozen", "drop_path": 0.375}
     study = parse_study(tiny(model=model, data=tiny()["data"] | {"imbalance": None}))
@@ -176,6 +175,7 @@ def test_embeddings_that_do_not_fit_are_streamed_to_the_same_result(frozen, tmp_
     assert outcome(tmp_path) == outcome(result.workdir)
 
 
+@pytest.mark.slow
 def test_other_weights_are_refused_at_resume_and_amid_a_run(tmp_path, weights):
     path = tmp_path / "mine.safetensors"
     path.write_bytes(weights.read_bytes())
