@@ -65,7 +65,7 @@ def norms_of(model):
 
 
 def take_statistics(model, x):
-    """Set the running statistics to those of a batch: with any others, activations would die or explode on their way."""
+    """Set the running statistics to those of a batch: with others, activations would die or explode on their way."""
     import torch
 
     momenta = [norm.momentum for norm in norms_of(model)]
@@ -143,6 +143,6 @@ def test_a_training_step_is_the_same(word, library, settings):
     for (path, one), other in zip(
         jax.tree_util.tree_leaves_with_path(gradients), jax.tree.leaves(expected.params), strict=True
     ):
-        # As whole arrays: a ReLU within rounding of zero may open here and not there, and changes single numbers by far.
+        # As whole arrays: a ReLU within rounding of zero may open here and not there, which changes single numbers.
         error = np.linalg.norm(one - other) / max(np.linalg.norm(other), 1e-3)
         assert error < 0.02, (path, error)
