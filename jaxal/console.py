@@ -82,6 +82,16 @@ def progress() -> Iterator["StudyListener"]:
             bar.update(task, total=None, completed=0, description="starting")
             console.print(f"{counted(total, 'image')} read", highlight=False, markup=False)
 
+    last_line = [time.monotonic()]
+
+    def on_embedded(done: int, total: int) -> None:
+        bar.update(task, description=f"embedding image {done} of {total}")
+        now = time.monotonic()
+        if done == total or (not console.is_terminal and now - last_line[0] >= SECONDS_BETWEEN_IMAGE_LINES):
+            last_line[0] = now
+            text = f"{done} of {total} images have gone through the frozen trunk"
+            console.print(text, highlight=False, markup=False)
+
     with bar:
         yield StudyListener(
             on_plan=on_plan,
@@ -89,6 +99,7 @@ def progress() -> Iterator["StudyListener"]:
             on_round=on_round,
             on_note=lambda text: console.print(f"note: {text}", highlight=False, markup=False),
             on_images=on_images,
+            on_embedded=on_embedded,
         )
 
 

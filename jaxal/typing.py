@@ -7,9 +7,9 @@ A mixing weights · M Monte-Carlo draws · B SGD batch (or rows of a block).
 from typing import NamedTuple
 
 from jax import Array
-from jaxtyping import Bool, Float, Int, Int32, Key, UInt8
+from jaxtyping import Bool, Float, Int, Int32, Key, Shaped, UInt8
 
-__all__ = ["Array", "Bool", "Float", "Int", "Int32", "Key", "LinearHead", "PRNGKey", "UInt8"]
+__all__ = ["Array", "Bool", "Float", "Int", "Int32", "Key", "LinearHead", "PRNGKey", "Shaped", "UInt8"]
 
 PRNGKey = Key[Array, ""]
 

@@ -16,7 +16,7 @@ from jaxal.config.strategy_table import STRATEGIES
 ROOT = Path(__file__).parents[1]
 METHODS = (ROOT / "docs" / "methods.md").read_text()
 DATA = (ROOT / "docs" / "data.md").read_text()
-NAMED = sorted(set(re.findall(r"`((?:kernels|strategies|data)/[\w./]+)`", METHODS)))
+NAMED = sorted(set(re.findall(r"`((?:kernels|strategies|data|models|experiment)/[\w./]+)`", METHODS)))
 
 
 @pytest.mark.parametrize("name", NAMED)

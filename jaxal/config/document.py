@@ -7,11 +7,14 @@ from collections.abc import Collection, Iterable
 from pathlib import Path
 from typing import Any
 
+from jaxal.config.models import model_table, with_default_kind
 from jaxal.errors import ConfigError
 
 __all__ = [
+    "complete_models",
     "expand_arms",
     "expand_class_names",
+    "expand_models",
     "expand_source",
     "expand_strategies",
     "expand_strategy",
@@ -129,6 +132,20 @@ def expand_source(document: Document) -> None:
     source = data.get("source")
     if isinstance(source, str) and source.startswith(TFDS):
         data["source"] = {"kind": "tfds", "name": source.removeprefix(TFDS)}
+
+
+def expand_models(document: Document) -> None:
+    """Turn every model given as a word into a table, in place; any other text stays, to be refused."""
+    for node in (document, *_arms(document)):
+        if "model" in node:
+            node["model"] = model_table(node["model"])
+
+
+def complete_models(document: Document) -> None:
+    """Give the default model's kind to tables of models that have none, in place, once the arms' are laid over."""
+    for node in (document, *_arms(document)):
+        if "model" in node:
+            node["model"] = with_default_kind(node["model"])
 
 
 def _table(node: Document, name: str) -> Document:

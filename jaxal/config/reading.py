@@ -14,14 +14,17 @@ import tomli_w
 
 from jaxal.config.data import DataConfig, SourceConfig
 from jaxal.config.document import (
+    complete_models,
     expand_arms,
     expand_class_names,
+    expand_models,
     expand_source,
     expand_strategies,
     read_document,
     set_value,
 )
 from jaxal.config.keys import check_keys
+from jaxal.config.models import ModelConfig, OrganCNNConfig, wrong_model_word
 from jaxal.config.strategy_words import strategy_contradictions
 from jaxal.config.study import ArmConfig, ExperimentConfig, ScheduleConfig, StudyConfig
 from jaxal.errors import ConfigError
@@ -43,6 +46,7 @@ def load_study(path: str | Path, overrides: Iterable[tuple[str, str]] = ()) -> S
     for dotted, text in overrides:
         expand_strategies(document)  # so that --arms.3.strategy.FIELD reaches into a strategy given by name
         expand_source(document)  # and --data.source.FIELD into a source given by name
+        expand_models(document)  # and --model.FIELD into a model given by name
         set_value(document, dotted, text)
     return parse_study(document, origin=str(path))
 
@@ -53,8 +57,11 @@ def parse_study(document: dict[str, Any], origin: str = "config") -> StudyConfig
     expand_source(document)
     expand_class_names(document)
     expand_strategies(document)
+    expand_models(document)
     expand_arms(document)
+    complete_models(document)
     _check_source(document, origin)
+    _check_models(document, origin)
     check_keys(document, StudyConfig, origin)
     try:
         study = msgspec.convert(document, StudyConfig)
@@ -77,6 +84,17 @@ def _check_source(document: dict[str, Any], origin: str) -> None:
         )
 
 
+def _check_models(document: dict[str, Any], origin: str) -> None:
+    arms = document.get("arms")
+    places = {f"arms.{number}.model": arm for number, arm in enumerate(arms if isinstance(arms, list) else [])}
+    named = {
+        place: node.get("model") for place, node in {"model": document, **places}.items() if isinstance(node, dict)
+    }
+    problems = [f"{place}: {wrong_model_word(word)}" for place, word in named.items() if isinstance(word, str)]
+    if problems:
+        raise ConfigError(f"{origin}: " + "; ".join(problems))
+
+
 def recheck_study(study: StudyConfig) -> StudyConfig:
     """Put a study built in Python through the same checks, which constructors do not make."""
     try:
@@ -95,6 +113,7 @@ def _contradictions(study: StudyConfig) -> Iterator[str]:
         yield f"seeds: must differ, got {list(study.seeds)}"
     yield from _schedule_contradictions(study.schedule)
     yield from _data_contradictions(study.data)
+    yield from _model_contradictions(study.model, "model")
     for number, arm in enumerate(study.arms):
         yield from _arm_contradictions(study, arm, f"arms.{number} ({arm.name})")
 
@@ -116,6 +135,11 @@ def _data_contradictions(data: DataConfig) -> Iterator[str]:
         yield "data.split: validation_fraction and test_fraction leave nothing for the pool"
 
 
+def _model_contradictions(model: ModelConfig, where: str) -> Iterator[str]:
+    if not isinstance(model, OrganCNNConfig) and model.weights and model.init == "random":
+        yield f'{where}: weights are read where init = "imagenet"; set that, or remove weights'
+
+
 def _arm_contradictions(study: StudyConfig, arm: ArmConfig, where: str) -> Iterator[str]:
     if arm.name.lower() in RESERVED_NAMES:
         yield f"{where}: the name is taken by the run folder itself"
@@ -124,6 +148,8 @@ def _arm_contradictions(study: StudyConfig, arm: ArmConfig, where: str) -> Itera
     if arm.kind == "full" and arm.strategy is not None:
         yield f"{where}: an arm of kind full asks nothing; remove its strategy"
     yield from strategy_contradictions(arm.strategy, f"{where}.strategy")
+    if arm.model is not None:
+        yield from _model_contradictions(arm.model, f"{where}.model")
     training = arm.training or study.training
     if training.final_learning_rate > training.learning_rate:
         yield f"{where}: training.final_learning_rate exceeds learning_rate"

@@ -5,9 +5,10 @@ from typing import Annotated, Literal
 from msgspec import Meta
 
 from jaxal.config.data import DataConfig
+from jaxal.config.models import ModelConfig, OrganCNNConfig
 from jaxal.config.strategies import StrategyConfig
 from jaxal.config.struct import ConfigStruct
-from jaxal.config.training import OrganCNNConfig, TrainingConfig
+from jaxal.config.training import TrainingConfig
 
 __all__ = ["ArmConfig", "ExperimentConfig", "MCDropoutConfig", "ScheduleConfig", "StudyConfig"]
 
@@ -55,13 +56,14 @@ class ArmConfig(ConfigStruct, frozen=True):
         name: unique; names its folder.
         kind: "active" asks by its strategy; "full" trains once on every label of the pool (the upper bound).
         strategy: of an active arm.
-        model, training: what this arm changes; in a config file a table here overrides the study's, key by key.
+        model, training: what this arm changes; in a config file a table here overrides the study's, key by key,
+            and a word for a model stands for a table (see MODEL_WORDS).
     """
 
     name: Name
     kind: Literal["active", "full"] = "active"
     strategy: StrategyConfig | None = None
-    model: OrganCNNConfig | None = None
+    model: ModelConfig | None = None
     training: TrainingConfig | None = None
 
 
@@ -73,7 +75,7 @@ class StudyConfig(ConfigStruct, frozen=True):
     schedule: ScheduleConfig
     arms: Annotated[tuple[ArmConfig, ...], Meta(min_length=1)]
     seeds: Annotated[tuple[Seed, ...], Meta(min_length=1)] = (0,)
-    model: OrganCNNConfig = OrganCNNConfig()
+    model: ModelConfig = OrganCNNConfig()
     training: TrainingConfig = TrainingConfig()
     mc_dropout: MCDropoutConfig = MCDropoutConfig()
 
@@ -83,7 +85,7 @@ class ExperimentConfig(ConfigStruct, frozen=True):
 
     data: DataConfig
     schedule: ScheduleConfig
-    model: OrganCNNConfig
+    model: ModelConfig
     training: TrainingConfig
     mc_dropout: MCDropoutConfig
     strategy: StrategyConfig | None

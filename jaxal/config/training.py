@@ -1,4 +1,4 @@
-"""Settings of models and of training."""
+"""Settings of training."""
 
 from typing import Annotated, Literal
 
@@ -6,19 +6,9 @@ from msgspec import Meta
 
 from jaxal.config.struct import LARGEST, ConfigStruct
 
-__all__ = ["AdamConfig", "AdamWConfig", "OrganCNNConfig", "TrainingConfig"]
+__all__ = ["AdamConfig", "AdamWConfig", "TrainingConfig"]
 
 Positive = Annotated[float, Meta(gt=0, le=LARGEST)]
-
-
-class OrganCNNConfig(ConfigStruct, frozen=True, tag_field="kind", tag="organ_cnn"):
-    """The small convolutional network of the OrganSMNIST study.
-
-    Fields:
-        width: feature maps of the first block, f; the blocks have f, 2f, 4f, the dense layers 8f, 2f.
-    """
-
-    width: Annotated[int, Meta(ge=1)] = 16
 
 
 class AdamConfig(ConfigStruct, frozen=True, tag_field="kind", tag="adam"):

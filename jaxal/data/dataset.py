@@ -38,7 +38,7 @@ from jaxal.data.source import ImageSource, class_index, one_vs_rest
 from jaxal.data.tfds.source import read_tfds
 from jaxal.errors import DataError
 
-__all__ = ["Dataset", "Part", "choose_parts", "load_source", "make_dataset"]
+__all__ = ["Dataset", "Part", "choose_parts", "load_source", "make_dataset", "parts_of"]
 
 OnImages = Callable[[int, int], None]
 
@@ -64,7 +64,15 @@ class Dataset(NamedTuple):
     minority: int  # the class whose finding is counted; positive in AUROC and average precision where C = 2
     mean: tuple[float, ...]
     std: tuple[float, ...]
+    images: Images  # all of the source, by what sample_ids count
+    fingerprint: str  # of the source
     notes: tuple[str, ...] = ()  # what a reader of the results should know of the data
+
+
+def parts_of(dataset: Dataset) -> dict[str, Part]:
+    """Return the parts that there are, by name."""
+    parts = {name: getattr(dataset, name) for name in ("pool", "validation", "test", "external")}
+    return {name: part for name, part in parts.items() if part is not None}
 
 
 def load_source(config: DataConfig, on_images: OnImages = lambda done, total: None) -> ImageSource:
@@ -150,6 +158,8 @@ def make_dataset(source: ImageSource, config: DataConfig, seed: int) -> Dataset:
         minority=_minority(source, config, source.labels[parts.pool]),
         mean=source.mean,
         std=source.std,
+        images=_whole(source),
+        fingerprint=source.fingerprint,
         notes=(*source.notes, *parts.notes),
     )
 
@@ -180,10 +190,13 @@ def _minority(source: ImageSource, config: DataConfig, labels: np.ndarray) -> in
     return int(np.argmin(np.bincount(counted, minlength=len(source.class_names))))
 
 
+def _whole(source: ImageSource) -> Images:
+    return Images(source.read, len(source.labels), source.image_shape)
+
+
 def _part(source: ImageSource, indices: np.ndarray) -> Part:
-    whole = Images(source.read, len(source.labels), source.image_shape)
     return Part(
-        images=choose_images(whole, indices),
+        images=choose_images(_whole(source), indices),
         labels=source.labels[indices].astype(np.int32),
         ids=source.ids[indices],
         sample_ids=indices.astype(np.int32),

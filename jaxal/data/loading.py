@@ -19,16 +19,17 @@ PREFETCH = 4
 
 
 class Images(NamedTuple):
-    """Images that are not in memory; n is their number."""
+    """Images that are not in memory, or what stands for them, such as their embeddings; n is their number."""
 
-    read: ReadFn  # rows [B], integers below n -> uint8 [B, height, width, channels]; called by several threads at once
+    read: ReadFn  # rows [B], integers below n -> [B, *image_shape] of the dtype; called by several threads at once
     num_images: int  # n
-    image_shape: tuple[int, int, int]  # height, width, channels
+    image_shape: tuple[int, ...]  # height, width, channels; of embeddings D alone
+    dtype: type = np.uint8
 
 
 def choose_images(images: Images, rows: np.ndarray) -> Images:
     """Take some of the images, in the order of the rows, without reading them."""
-    return Images(lambda chosen: images.read(rows[chosen]), len(rows), images.image_shape)
+    return images._replace(read=lambda chosen: images.read(rows[chosen]), num_images=len(rows))
 
 
 def load_batches(

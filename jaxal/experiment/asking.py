@@ -11,8 +11,9 @@ import numpy as np
 
 from jaxal.errors import InputError
 from jaxal.experiment.inputs import pool_inputs
+from jaxal.experiment.keys import ACQUIRE, DRAW_HEADS
 from jaxal.experiment.setup import Experiment
-from jaxal.experiment.state import ACQUIRE, DRAW_HEADS, ExperimentState, round_key
+from jaxal.experiment.state import ExperimentState, round_key
 from jaxal.pool import EXCLUDED, UNLABELED, Query, enter_labels
 from jaxal.strategies.inputs import check_inputs
 from jaxal.strategies.strategy import AcquisitionInfo, AcquisitionInputs, Strategy

@@ -12,8 +12,9 @@ from jaxal.data.splits import hold_out, max_held_out
 from jaxal.evaluation.metrics import undefined
 from jaxal.evaluation.rows import MetricRow, pool_rows, split_rows
 from jaxal.experiment.asking import ask, asked_rows, padded_answers
+from jaxal.experiment.keys import FIT
 from jaxal.experiment.setup import Experiment
-from jaxal.experiment.state import FIT, ExperimentState, round_key, state_template
+from jaxal.experiment.state import ExperimentState, round_key, state_template
 from jaxal.pool import UNLABELED, Query, reveal
 from jaxal.training.placement import take_images
 from jaxal.training.trainer import EvaluationSet, evaluate_model, fit

@@ -1,23 +1,27 @@
 """What does not change from round to round: data on its place, network, strategy, oracle."""
 
+from collections.abc import Callable
 from typing import NamedTuple
 
 import jax.numpy as jnp
 import numpy as np
 
 from jaxal.config.study import ExperimentConfig
-from jaxal.data.dataset import Dataset, Part
+from jaxal.data.dataset import Dataset, parts_of
 from jaxal.data.loading import Images
 from jaxal.data.schedule import initial_labels, query_sizes
+from jaxal.experiment.trunk import embedded_parts, last_layer
+from jaxal.models import registry
+from jaxal.models.facts import is_frozen
 from jaxal.models.model import Model
-from jaxal.models.organ_cnn import organ_cnn
+from jaxal.models.pretrained import check_weights, input_normalization, pretrained_model
 from jaxal.oracle import Oracle, simulated_oracle
 from jaxal.pool import UNLABELED
 from jaxal.strategies.registry import make_strategy
 from jaxal.strategies.strategy import Strategy
 from jaxal.training.placement import place_images
 from jaxal.training.trainer import EvaluationSet
-from jaxal.typing import Array, UInt8
+from jaxal.typing import Array, Shaped
 
 __all__ = ["Experiment", "make_experiment", "make_model", "plan_labels"]
 
@@ -26,33 +30,59 @@ class Experiment(NamedTuple):
     """What does not change from round to round."""
 
     config: ExperimentConfig
-    model: Model
+    model: Model  # where the trunk is frozen, of its embeddings
     strategy: Strategy | None  # None: the arm asks nothing
     oracle: Oracle
     class_names: tuple[str, ...]
     minority: int
     initial_labels: np.ndarray  # int32 [N]
     query_sizes: tuple[int, ...]  # labels to buy in rounds 1, 2, …
-    pool_images: UInt8[Array, "N H W ch"] | Images
+    pool_images: Shaped[Array, "N ..."] | Images  # where the trunk is frozen, their embeddings [N, D]
     pool_ids: np.ndarray  # str [N]
     sample_ids: Array  # int32 [N]
     pool_groups: np.ndarray | None  # str [N]; what belongs together, None where every sample stands alone
     validation: EvaluationSet | None  # None: held out of the labels bought, anew in each fit
     test_sets: dict[str, EvaluationSet]  # "test", and "external" where there is one
+    weights_sha256: str  # of the file with pretrained weights; empty where there are none
 
 
-def make_experiment(config: ExperimentConfig, dataset: Dataset) -> Experiment:
+def make_experiment(
+    config: ExperimentConfig,
+    dataset: Dataset,
+    *,
+    embedded_rows: np.ndarray | None = None,
+    on_embedded: Callable[[int, int], None] = lambda done, total: None,
+) -> Experiment:
     """Bind a config to its data; hidden labels of the pool go to the oracle and nowhere else.
 
     Images go to the device where data.images_in_memory allows it; else they are streamed whenever they are looked at.
+    Where the trunk is frozen they go through it now, once, and their embeddings take their place.
     A config without strategy labels the whole pool from the start and asks nothing.
+
+    Args:
+        config: of the experiment.
+        dataset: its data.
+        embedded_rows: of the source, ascending: what a frozen trunk embeds for all seeds at once; the dataset's own
+            where absent.
+        on_embedded: told how many images of how many have gone through a frozen trunk.
+
+    Raises:
+        ConfigError: the images do not fit the network.
+        DataError: pretrained weights are not found, or do not fit.
     """
     num_classes = len(dataset.class_names)
     known, sizes = plan_labels(config, dataset)
     strategy = None if config.strategy is None else make_strategy(config.strategy, num_classes=num_classes)
-    named = {name: getattr(dataset, name) for name in ("pool", "validation", "test", "external")}
-    parts: dict[str, Part] = {name: part for name, part in named.items() if part is not None}
-    images = place_images({name: part.images for name, part in parts.items()}, config.data.images_in_memory)
+    network = make_model(config, dataset)
+    weights = check_weights(network, config.model)
+    parts = parts_of(dataset)
+    if is_frozen(config.model):
+        model = last_layer(config, network, weights)
+        whole = embedded_parts(config, dataset, network, weights, embedded_rows, on_embedded)
+    else:
+        model = pretrained_model(network, config.model, weights.sha256)
+        whole = {name: part.images for name, part in parts.items()}
+    images = place_images(whole, config.data.images_in_memory)
     sets = {
         name: EvaluationSet(images[name], jnp.asarray(part.labels), jnp.ones(len(part.labels), bool))
         for name, part in parts.items()
@@ -60,7 +90,7 @@ def make_experiment(config: ExperimentConfig, dataset: Dataset) -> Experiment:
     }
     return Experiment(
         config=config,
-        model=make_model(config, dataset),
+        model=model,
         strategy=strategy,
         oracle=simulated_oracle(dataset.pool.labels),
         class_names=dataset.class_names,
@@ -73,21 +103,23 @@ def make_experiment(config: ExperimentConfig, dataset: Dataset) -> Experiment:
         pool_groups=dataset.pool.groups,
         validation=sets.pop("validation", None),
         test_sets=sets,
+        weights_sha256=weights.sha256,
     )
 
 
 def make_model(config: ExperimentConfig, dataset: Dataset) -> Model:
-    """Make the config's network for the data's images and classes.
+    """Make the config's network, with random initial variables, for the data's images and classes.
+
+    Images are standardized as its pretrained weights need it, else by the data's own mean and deviation.
 
     Raises:
         ConfigError: the images do not fit the network.
     """
-    return organ_cnn(
-        config.model,
-        image_shape=dataset.pool.images.image_shape,
-        num_classes=len(dataset.class_names),
-        mean=dataset.mean,
-        std=dataset.std,
+    image_shape = dataset.images.image_shape
+    scaling = input_normalization(config.model, image_shape[-1])
+    mean, std = (dataset.mean, dataset.std) if scaling is None else scaling
+    return registry.make_model(
+        config.model, image_shape=image_shape, num_classes=len(dataset.class_names), mean=mean, std=std
     )
 
 

@@ -1,4 +1,4 @@
-"""What the next round needs, and the random keys of a round, which are drawn from the seed alone."""
+"""What the next round needs."""
 
 import functools
 from typing import Any, NamedTuple
@@ -7,15 +7,14 @@ import jax
 import jax.numpy as jnp
 
 from jaxal.experiment.inputs import pool_inputs
+from jaxal.experiment.keys import DRAW_HEADS, FIT, purpose_key
 from jaxal.experiment.setup import Experiment
 from jaxal.models.model import Variables
 from jaxal.pool import PoolState, new_pool
+from jaxal.training.placement import shapes_of
 from jaxal.typing import Array
 
-__all__ = ["ACQUIRE", "DRAW_HEADS", "FIT", "ExperimentState", "round_key", "state_template"]
-
-# What a round's key is folded with; each purpose draws from its own stream.
-FIT, ACQUIRE, DRAW_HEADS = 0, 1, 2
+__all__ = ["ExperimentState", "round_key", "state_template"]
 
 
 class ExperimentState(NamedTuple):
@@ -27,9 +26,8 @@ class ExperimentState(NamedTuple):
 
 
 def round_key(experiment: Experiment, round_number: int, purpose: int) -> Array:
-    """Derive the key of a purpose in a round from the seed alone, so that a resumed run draws what it would have."""
-    seed_key = jax.random.key(experiment.config.seed)
-    return jax.random.fold_in(jax.random.fold_in(seed_key, round_number), purpose)
+    """Derive the key of a purpose in a round of the experiment."""
+    return purpose_key(experiment.config.seed, round_number, purpose)
 
 
 def state_template(experiment: Experiment) -> ExperimentState:
@@ -39,8 +37,7 @@ def state_template(experiment: Experiment) -> ExperimentState:
     if experiment.strategy is None:
         return ExperimentState(pool, variables, ())
     # A strategy's state starts from the pool and from shapes: nothing is fitted yet, so there is nothing to embed.
-    images = jax.ShapeDtypeStruct((len(experiment.pool_ids), *experiment.model.spec.image_shape), jnp.uint8)
-    embeddings = jax.eval_shape(experiment.model.embed, variables, images)
+    embeddings = jax.eval_shape(experiment.model.embed, variables, shapes_of(experiment.pool_images))
     draw_key = round_key(experiment, 0, DRAW_HEADS)
     shapes = jax.eval_shape(
         functools.partial(pool_inputs, experiment, draw_key, labels_left=0), pool, variables, embeddings

@@ -5,7 +5,7 @@ from typing import Any, NamedTuple
 
 import jax.numpy as jnp
 
-from jaxal.typing import Array, Float, LinearHead, PRNGKey, UInt8
+from jaxal.typing import Array, Float, LinearHead, PRNGKey, Shaped
 
 __all__ = ["Model", "ModelSpec", "Variables", "normalize_images"]
 
@@ -13,7 +13,7 @@ __all__ = ["Model", "ModelSpec", "Variables", "normalize_images"]
 class ModelSpec(NamedTuple):
     """What a model takes and gives; hashable."""
 
-    image_shape: tuple[int, int, int]
+    image_shape: tuple[int, ...]  # height, width, channels; D alone where the model takes embeddings
     num_classes: int  # C
     embedding_width: int  # D
     mean: tuple[float, ...]  # per channel, of pixels scaled to [0, 1]
@@ -30,8 +30,8 @@ class Variables(NamedTuple):
 class Model(NamedTuple):
     """A network. Law: apply(v, x) == head(v, embed(v, x)); embed is the input of the last affine layer.
 
-    Images are uint8 [B, height, width, channels]; embed normalizes them by the spec. In evaluation (embed, apply)
-    every row is independent of the rest of its batch.
+    Images are uint8 [B, height, width, channels]; embed normalizes them by the spec. A model of embeddings takes
+    [B, D] in their place. In evaluation (embed, apply) every row is independent of the rest of its batch.
     """
 
     spec: ModelSpec
@@ -43,8 +43,8 @@ class Model(NamedTuple):
     linear_head: Callable[[Variables], LinearHead | None]
 
 
-def normalize_images(images: UInt8[Array, "B H W ch"], spec: ModelSpec) -> Float[Array, "B H W ch"]:
-    """Scale pixels to [0, 1] and standardize each channel by the spec's mean and std."""
+def normalize_images(images: Shaped[Array, "B H W ch"], spec: ModelSpec) -> Float[Array, "B H W ch"]:
+    """Scale pixels from 0 … 255 to [0, 1] and standardize each channel by the spec's mean and std."""
     mean = jnp.asarray(spec.mean, jnp.float32)[None, None, None]
     std = jnp.asarray(spec.std, jnp.float32)[None, None, None]
     return (images.astype(jnp.float32) / 255 - mean) / std

@@ -17,9 +17,25 @@ class EmbeddingModule(Protocol):
 
     classifier: nnx.Linear
 
-    def embed(self, images: Array, *, is_training: bool) -> Array:
-        """Map normalized images [B, height, width, channels] to embeddings [B, D]."""
+    def embed(self, images: Array, *, key: PRNGKey | None = None) -> Array:
+        """Map normalized images [B, height, width, channels] to embeddings [B, D].
+
+        With a key it trains: batch norm goes by the batch, the key is that of the network's own noise.
+        """
         ...
+
+
+class _Keys(nnx.Rngs):
+    """The keys of nnx.Rngs(params=key), counted in Python: counted by a traced array, tracing is quadratic in them."""
+
+    def __init__(self, key: PRNGKey):
+        self.key, self.count = key, 0
+
+    def params(self) -> PRNGKey:
+        """Return the next key."""
+        key = jax.random.fold_in(self.key, self.count)
+        self.count += 1
+        return key
 
 
 def adapt(spec: ModelSpec, build: Callable[[nnx.Rngs], Any]) -> Model:
@@ -29,17 +45,17 @@ def adapt(spec: ModelSpec, build: Callable[[nnx.Rngs], Any]) -> Model:
         spec: of the model; embed normalizes images by it.
         build: makes the module; called with the generators of its initial parameters.
     """
-    graph, _, _ = nnx.split(nnx.eval_shape(lambda: build(nnx.Rngs(0))), nnx.Param, nnx.BatchStat)
+    graph, _, _ = nnx.split(nnx.eval_shape(lambda: build(_Keys(jax.random.key(0)))), nnx.Param, nnx.BatchStat)
 
     def module(variables: Variables) -> Any:
         return nnx.merge(graph, nnx.State(variables.params), nnx.State(variables.batch_stats))
 
     def init(key: PRNGKey) -> Variables:
-        _, params, batch_stats = nnx.split(build(nnx.Rngs(params=key)), nnx.Param, nnx.BatchStat)
+        _, params, batch_stats = nnx.split(build(_Keys(key)), nnx.Param, nnx.BatchStat)
         return Variables(nnx.to_pure_dict(params), nnx.to_pure_dict(batch_stats))
 
     def embed(variables: Variables, images: Array) -> Array:
-        return module(variables).embed(normalize_images(images, spec), is_training=False)
+        return module(variables).embed(normalize_images(images, spec))
 
     def head(variables: Variables, z: Array) -> Array:
         return module(variables).classifier(z)
@@ -49,7 +65,7 @@ def adapt(spec: ModelSpec, build: Callable[[nnx.Rngs], Any]) -> Model:
 
     def apply_train(variables: Variables, key: PRNGKey, images: Array) -> tuple[Array, Any]:
         net = module(variables)
-        logits = net.classifier(net.embed(normalize_images(images, spec), is_training=True))
+        logits = net.classifier(net.embed(normalize_images(images, spec), key=key))
         return logits, nnx.to_pure_dict(nnx.as_pure(nnx.state(net, nnx.BatchStat)))
 
     def linear_head(variables: Variables) -> LinearHead:

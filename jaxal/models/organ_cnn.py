@@ -4,11 +4,11 @@ import functools
 
 from flax import nnx
 
-from jaxal.config.training import OrganCNNConfig
+from jaxal.config.models import OrganCNNConfig
 from jaxal.errors import ConfigError
 from jaxal.models.model import Model, ModelSpec
 from jaxal.models.nnx_adapter import adapt
-from jaxal.typing import Array
+from jaxal.typing import Array, PRNGKey
 
 __all__ = ["organ_cnn"]
 
@@ -49,14 +49,14 @@ class OrganCNN(nnx.Module):
         # Picks depend on the logits: no reduced precision there, on any device.
         self.classifier = nnx.Linear(2 * width, spec.num_classes, precision="highest", rngs=rngs)
 
-    def embed(self, images: Array, *, is_training: bool) -> Array:
-        """Map normalized images to embeddings [B, 2f]."""
+    def embed(self, images: Array, *, key: PRNGKey | None = None) -> Array:
+        """Map normalized images to embeddings [B, 2f]; in training with a key, of which it draws nothing."""
         x = images
         for number, block in enumerate(self.blocks):
             if number > 0:
                 x = nnx.max_pool(x, (POOL_WINDOW, POOL_WINDOW), strides=(POOL_STRIDE, POOL_STRIDE))
             for layer in block:
-                x = layer(x, is_training=is_training)
+                x = layer(x, is_training=key is not None)
         x = nnx.relu(self.hidden(x.reshape(x.shape[0], -1)))
         return nnx.relu(self.bottleneck(x))
 

@@ -15,6 +15,9 @@ from jaxal.store.lock import LOCK, NOTE
 CONFIG = "config.toml"
 ENVIRONMENT = "environment.json"
 
+# What a run goes on with unchanged or not at all, whatever else of its environment may differ.
+PINNED = {"data_sha256": "data", "weights_sha256": "pretrained weights"}
+
 _SHOWN = 10
 _ABSENT = object()
 _INTERRUPTED = re.compile(r"\.(config\.toml|environment\.json|\.lock\.json)\.\d+\.tmp")
@@ -30,15 +33,16 @@ def open_run(folder: Path, config_text: str, config: dict, environment: dict) ->
       folder: the run folder; created when missing.
       config_text: the resolved config as TOML.
       config: what `tomllib.loads(config_text)` gives.
-      environment: versions, devices, `data_sha256`, …: anything JSON; written with indent 1 and sorted keys.
+      environment: versions, devices, `data_sha256`, `weights_sha256`, …: anything JSON; written with indent 1 and
+        sorted keys.
 
     Returns:
       Whether the folder held this run already, so that it is to be resumed.
 
     Raises:
       ValueError: `config` is not what `config_text` says.
-      StoreError: the folder holds another config (up to ten differences are listed) or other data, is damaged, or is
-        not a run folder.
+      StoreError: the folder holds another config (up to ten differences are listed), other data or pretrained weights,
+        is damaged, or is not a run folder.
 
     Warns:
       UserWarning: the environment differs in something else than the data, such as a version.
@@ -84,12 +88,13 @@ def _check_environment(folder: Path, environment: dict) -> None:
     except (OSError, ValueError, RecursionError) as error:
         raise _unreadable(folder / ENVIRONMENT, error) from error
     now = json.loads(json.dumps(environment))
-    was, is_now = recorded.pop("data_sha256", None), now.pop("data_sha256", None)
-    if was != is_now:
-        raise StoreError(
-            f"the data of the run in {folder} have changed: data_sha256 was {was}, now it is {is_now}. "
-            "Bring back the data that it was started with, or give these another --workdir."
-        )
+    for name, what in PINNED.items():
+        was, is_now = recorded.pop(name, None), now.pop(name, None)
+        if was != is_now:
+            raise StoreError(
+                f"the {what} of the run in {folder} have changed: {name} was {was}, now it is {is_now}. "
+                f"Bring back the {what} that it was started with, or give these another --workdir."
+            )
     lines = list(_differences(recorded, now))
     if lines:
         warnings.warn(

@@ -3,6 +3,7 @@
 import importlib.metadata
 import platform
 import subprocess
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -18,8 +19,13 @@ PACKAGES = (
 )  # fmt: skip
 
 
-def describe_environment(source: ImageSource) -> dict[str, Any]:
-    """Describe versions, devices, the data's fingerprint, and the commit of jaxal's checkout (null outside of one)."""
+def describe_environment(source: ImageSource, weights: Mapping[str, str]) -> dict[str, Any]:
+    """Describe versions, devices, the data's fingerprint, and the commit of jaxal's checkout (null outside of one).
+
+    Args:
+        source: of the data.
+        weights: SHA-256 of the file with pretrained weights, by arm; an arm without any has none.
+    """
     return {
         "python": platform.python_version(),
         "platform": platform.platform(),
@@ -28,6 +34,7 @@ def describe_environment(source: ImageSource) -> dict[str, Any]:
         "devices": [device.device_kind for device in jax.devices()],
         "data_sha256": source.fingerprint,
         "commit": _commit(),
+        **({"weights_sha256": dict(weights)} if weights else {}),
     }
 
 

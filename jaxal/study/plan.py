@@ -12,6 +12,7 @@ from jaxal.data.dataset import Dataset, Part
 from jaxal.data.problems import counted
 from jaxal.errors import ConfigError
 from jaxal.experiment import make_model, plan_labels
+from jaxal.models.facts import ModelFacts, describe_model, model_facts
 from jaxal.training.batches import steps_per_epoch
 
 __all__ = ["ArmPlan", "StudyPlan", "plan_study"]
@@ -24,6 +25,7 @@ class ArmPlan(NamedTuple):
     num_labeled: tuple[int, ...]  # labels that train the model, round by round from 0
     steps: tuple[int, ...]  # optimization steps of each epoch of those fits
     num_epochs: int
+    model: ModelFacts
 
 
 class StudyPlan(NamedTuple):
@@ -43,6 +45,7 @@ def plan_study(study: StudyConfig, dataset: Dataset) -> StudyPlan:
 
     Raises:
         ConfigError: a model or a loss that does not fit the data.
+        DataError: pretrained weights that are not found, or do not fit.
     """
     counts = [_counts(part, dataset) for part in (dataset.pool, dataset.validation, dataset.test, dataset.external)]
     arms = tuple(_plan_arm(study, arm, dataset) for arm in study.arms)
@@ -58,7 +61,8 @@ def _counts(part: Part | None, dataset: Dataset) -> dict[str, int]:
 
 def _plan_arm(study: StudyConfig, arm: ArmConfig, dataset: Dataset) -> ArmPlan:
     config = experiment_config(study, arm, study.seeds[0])
-    make_model(config, dataset)  # so that what cannot be built is refused before anything is trained
+    # What cannot be built, or has no weights to start from, is refused before anything is trained.
+    facts = model_facts(make_model(config, dataset), config.model)
     if config.training.loss == "bce" and len(dataset.class_names) != 2:
         raise ConfigError(
             f"arm {arm.name}: training.loss = 'bce' is for two classes, the data has {len(dataset.class_names)}; set"
@@ -68,7 +72,7 @@ def _plan_arm(study: StudyConfig, arm: ArmConfig, dataset: Dataset) -> ArmPlan:
     num_labeled = tuple(itertools.accumulate([int(np.sum(known >= 0)), *query_sizes]))
     training_share = 1 if dataset.validation is not None else 1 - study.data.split.validation_fraction
     steps = tuple(steps_per_epoch(round(size * training_share), config.training.batch_size) for size in num_labeled)
-    return ArmPlan(arm.name, num_labeled, steps, config.training.num_epochs)
+    return ArmPlan(arm.name, num_labeled, steps, config.training.num_epochs, facts)
 
 
 def _notes(study: StudyConfig, dataset: Dataset, arms: tuple[ArmPlan, ...]) -> list[str]:
@@ -93,7 +97,7 @@ def _notes(study: StudyConfig, dataset: Dataset, arms: tuple[ArmPlan, ...]) -> l
             notes.append(f"Sizes are those of seed {study.seeds[0]}; whole groups shift them from seed to seed.")
     if study.schedule.initial_fraction is not None:
         notes.append("The initial labels are drawn class by class, which uses labels that nobody has bought yet.")
-    notes += _reveal_notes(study)
+    notes += _reveal_notes(study) + _model_notes(arms)
     minority = dataset.class_names[dataset.minority]
     for name in ("pool", "validation", "test", "external"):
         part = getattr(dataset, name)
@@ -107,6 +111,17 @@ def _notes(study: StudyConfig, dataset: Dataset, arms: tuple[ArmPlan, ...]) -> l
                 notes.append(f"Arm {arm.name}, from round {number} on, buys fewer labels or none: {reason}.")
                 break
     return notes
+
+
+def _model_notes(arms: tuple[ArmPlan, ...]) -> list[str]:
+    """Tell what each arm's model starts from, once for all arms that share it."""
+    names: dict[str, list[str]] = {}
+    for arm in arms:
+        names.setdefault(describe_model(arm.model), []).append(arm.name)
+    return [
+        f"Model: {text}" if len(sharing) == len(arms) else f"Model of {', '.join(sharing)}: {text}"
+        for text, sharing in names.items()
+    ]
 
 
 def _reveal_notes(study: StudyConfig) -> list[str]:

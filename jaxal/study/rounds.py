@@ -89,14 +89,14 @@ def run_rounds(
     if state is None:
         _record_initial_labels(experiment, folder)
         state, record = start(experiment, on_steps)
-        _commit(folder, state, record, None)
+        _commit(experiment, folder, state, record, None)
         on_round(0)
     for number in range(int(state.pool.round) + 1, num_rounds + 1):
         answer = _answering(experiment, folder, number)
         state, query, info = ask(experiment, state, answer)
         labels = _asked_and_answered(experiment, folder, number, query, info, answer)
         state, record = tell(experiment, state, query, labels, on_steps)
-        _commit(folder, state, record, info)
+        _commit(experiment, folder, state, record, info)
         on_round(number)
 
 
@@ -196,7 +196,9 @@ def _switched_at(reasons: Sequence[str]) -> int | None:
     return next((place for place, reason in enumerate(reasons) if reason.rpartition(".")[2] == BALANCING), None)
 
 
-def _commit(folder: Path, state: ExperimentState, record: RoundRecord, info: AskInfo | None) -> None:
+def _commit(
+    experiment: Experiment, folder: Path, state: ExperimentState, record: RoundRecord, info: AskInfo | None
+) -> None:
     """Make a round durable: first its checkpoint, then its journal line; without the line the checkpoint is void."""
     number = int(state.pool.round)
     with signals.deferred():
@@ -215,5 +217,6 @@ def _commit(folder: Path, state: ExperimentState, record: RoundRecord, info: Ask
                 },
                 "checkpoint": f"checkpoints/{number}",
                 "sha256": sha256,
+                **({"weights_sha256": experiment.weights_sha256} if experiment.weights_sha256 else {}),
             },
         )

@@ -13,9 +13,9 @@ import numpy as np
 
 from jaxal.data.host_memory import free_on_host
 from jaxal.data.loading import Images, choose_images, load_batches
-from jaxal.typing import Array, UInt8
+from jaxal.typing import Array, Shaped
 
-__all__ = ["batch_starts", "default_image_bytes", "place_images", "stream_batches", "take_images"]
+__all__ = ["batch_starts", "default_image_bytes", "place_images", "shapes_of", "stream_batches", "take_images"]
 
 # The rest is for the model: its activations are many times the images of a batch.
 DEVICE_SHARE, HOST_SHARE = 3, 4
@@ -37,7 +37,7 @@ def default_image_bytes() -> int:
     return UNKNOWN if free is None else free // HOST_SHARE
 
 
-def place_images(parts: Mapping[str, Images], max_bytes: int | None) -> dict[str, UInt8[Array, "n H W ch"] | Images]:
+def place_images(parts: Mapping[str, Images], max_bytes: int | None) -> dict[str, Shaped[Array, "n ..."] | Images]:
     """Put whole parts on the device, the smallest first, as long as they fit; leave the others to be streamed.
 
     Args:
@@ -55,16 +55,20 @@ def place_images(parts: Mapping[str, Images], max_bytes: int | None) -> dict[str
 
 
 def _num_bytes(images: Images) -> int:
-    return math.prod((images.num_images, *images.image_shape))
+    return images.num_images * _image_bytes(images)
+
+
+def _image_bytes(images: Images) -> int:
+    return math.prod(images.image_shape) * np.dtype(images.dtype).itemsize
 
 
 def _on_device(images: Images) -> Array:
     """Read all images onto the device, block by block: the host never holds them whole unless it is the device."""
-    size = max(1, BLOCK_BYTES // math.prod(images.image_shape))
+    size = max(1, BLOCK_BYTES // _image_bytes(images))
     if images.num_images <= size:
         return jnp.asarray(images.read(np.arange(images.num_images)))
     starts = batch_starts(images.num_images, size)
-    whole = jnp.zeros((images.num_images, *images.image_shape), jnp.uint8)
+    whole = jnp.zeros((images.num_images, *images.image_shape), images.dtype)
     with closing(stream_batches(images, (np.arange(start, start + size) for start in starts))) as blocks:
         for start, block in zip(starts, blocks, strict=True):
             whole = jax.block_until_ready(_write_block(whole, block, start))
@@ -89,7 +93,7 @@ def batch_starts(num_images: int, size: int) -> list[int]:
     return [*range(0, num_images - size, size), num_images - size]
 
 
-def stream_batches(images: Images, batches: Iterable[np.ndarray]) -> Generator[UInt8[Array, "B H W ch"], None, None]:
+def stream_batches(images: Images, batches: Iterable[np.ndarray]) -> Generator[Shaped[Array, "B ..."], None, None]:
     """Read batches of rows and give them on the device, the next one on its way there while one is worked on.
 
     Launches are not waited for by jax, and each that waits keeps its batch alive: block on each batch's result before
@@ -105,6 +109,13 @@ def stream_batches(images: Images, batches: Iterable[np.ndarray]) -> Generator[U
         while ahead:
             ahead.extend(islice(moved, 1))
             yield ahead.popleft()
+
+
+def shapes_of(images: Array | Images) -> jax.ShapeDtypeStruct:
+    """Describe all images as one array, wherever they lie."""
+    if isinstance(images, Images):
+        return jax.ShapeDtypeStruct((images.num_images, *images.image_shape), images.dtype)
+    return jax.ShapeDtypeStruct(images.shape, images.dtype)
 
 
 def take_images(images: Array | Images, rows: np.ndarray) -> Array | Images:

@@ -15,15 +15,15 @@ from jaxal.models.model import Model, Variables
 from jaxal.training.batches import epoch_batches, steps_per_epoch
 from jaxal.training.inference import apply_images
 from jaxal.training.steps import new_fit, run_epoch
-from jaxal.typing import Array, Bool, Int32, PRNGKey, UInt8
+from jaxal.typing import Array, Bool, Int32, PRNGKey, Shaped
 
 __all__ = ["EvaluationSet", "FitResult", "evaluate_model", "fit"]
 
 
 class EvaluationSet(NamedTuple):
-    """Images with known labels that are scored, never trained on."""
+    """Images, or what the model takes for them, with known labels that are scored, never trained on."""
 
-    images: UInt8[Array, "n H W ch"] | Images
+    images: Shaped[Array, "n ..."] | Images
     labels: Int32[Array, " n"]
     is_counted: Bool[Array, " n"]  # False for padding rows
 
@@ -53,7 +53,7 @@ def fit(
     model: Model,
     config: TrainingConfig,
     key: PRNGKey,
-    images: UInt8[Array, "N H W ch"] | Images,
+    images: Shaped[Array, "N ..."] | Images,
     labels: Int32[Array, " N"],
     validation: EvaluationSet,
     *,

@@ -7,6 +7,7 @@ from hypothesis import settings
 from hypothesis import strategies as st
 
 from jaxal.config.data import DataConfig, DigitsConfig, RatioImbalanceConfig, SplitConfig
+from jaxal.config.models import EfficientNetConfig, OrganCNNConfig, ResNetConfig
 from jaxal.config.strategies import (
     AutoFMConfig,
     BudgetSplitConfig,
@@ -18,7 +19,7 @@ from jaxal.config.strategies import (
     StageConfig,
 )
 from jaxal.config.study import ArmConfig, ScheduleConfig, StudyConfig
-from jaxal.config.training import AdamConfig, AdamWConfig, OrganCNNConfig, TrainingConfig
+from jaxal.config.training import AdamConfig, AdamWConfig, TrainingConfig
 
 DOCUMENT = {
     "name": "study",
@@ -82,7 +83,31 @@ _optimizers = st.one_of(
     st.builds(AdamWConfig, beta1=_betas, beta2=_betas, weight_decay=_floats(0, 1e6)),
     st.just(AdamConfig()),
 )
-models = st.builds(OrganCNNConfig, width=st.one_of(st.just(16), _counts))
+_nets = {
+    "trunk": st.sampled_from(["fine_tuned", "frozen"]),
+    "compute": st.sampled_from(["float32", "bfloat16"]),
+    "stem": st.sampled_from(["repeat", "sum"]),
+    "batch_norm_momentum": st.one_of(st.just("own"), _shares),
+}
+_sources = st.sampled_from([{}, {"init": "imagenet"}, {"init": "imagenet", "weights": "some.pth"}])
+
+
+@st.composite
+def models(draw: st.DrawFn) -> EfficientNetConfig | OrganCNNConfig | ResNetConfig:
+    """Any model that is not refused."""
+    kind = draw(st.sampled_from(["organ_cnn", "efficientnet", "resnet"]))
+    if kind == "organ_cnn":
+        return OrganCNNConfig(width=draw(st.one_of(st.just(16), _counts)))
+    fields = {**draw(st.fixed_dictionaries(_nets)), **draw(_sources)}
+    if kind == "resnet":
+        return ResNetConfig(depth=draw(st.sampled_from([18, 34])), **fields)
+    return EfficientNetConfig(
+        variant=draw(st.sampled_from(["b0", "b7", "lite2"])),
+        convention=draw(st.sampled_from(["efficientnet", "tf_efficientnet"])),
+        dropout=draw(st.one_of(st.just("own"), _floats(0, 1, open_high=True))),
+        drop_path=draw(_floats(0, 1, open_high=True)),
+        **fields,
+    )
 
 
 @st.composite
@@ -169,7 +194,7 @@ def studies(draw: st.DrawFn) -> StudyConfig:
                 name=name,
                 kind="full" if strategy is None else "active",
                 strategy=strategy,
-                model=draw(st.none() | models),
+                model=draw(st.none() | models()),
                 training=draw(st.none() | trainings()),
             )
         )
@@ -179,7 +204,7 @@ def studies(draw: st.DrawFn) -> StudyConfig:
         schedule=draw(_schedules),
         arms=tuple(arms),
         seeds=tuple(draw(st.lists(st.integers(0, 2**31 - 1), unique=True, min_size=1, max_size=3))),
-        model=draw(models),
+        model=draw(models()),
         training=draw(trainings()),
     )
 

@@ -80,7 +80,7 @@ def test_all_unknown_keys_are_listed_at_once_and_far_ones_with_what_is_known():
         ),
         ("data.source.kind", "digit", "data.source: unknown kind 'digit' (did you mean digits?)"),
         ("data.imbalance.kind", "ratios", "data.imbalance: unknown kind 'ratios' (did you mean ratio?)"),
-        ("model.kind", "resnet", "model: unknown kind 'resnet'"),
+        ("model.kind", "resnets", "model: unknown kind 'resnets' (did you mean resnet?)"),
         ("training.optimizer.kind", "adamww", "training.optimizer: unknown kind 'adamww' (did you mean adamw?)"),
         ("training.optimizer", {"beta1": 0.5}, "training.optimizer: kind is missing; known are adam, adamw"),
         ("arms.0.kind", "activ", "Invalid enum value 'activ' - at `$.arms[0].kind`"),

@@ -5,7 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from jaxal.config.training import OrganCNNConfig
+from jaxal.config.models import OrganCNNConfig
 from jaxal.models.model import Model, ModelSpec, Variables, normalize_images
 from jaxal.models.organ_cnn import organ_cnn
 

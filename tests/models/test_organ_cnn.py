@@ -3,7 +3,7 @@
 import jax
 import pytest
 
-from jaxal.config.training import OrganCNNConfig
+from jaxal.config.models import OrganCNNConfig
 from jaxal.errors import ConfigError
 from jaxal.models.organ_cnn import organ_cnn, pooled
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from small_models import linear_model
 
-from jaxal.config.training import OrganCNNConfig
+from jaxal.config.models import OrganCNNConfig
 from jaxal.models.organ_cnn import organ_cnn
 from jaxal.training.inference import apply_images, embed_images, head_logits
 

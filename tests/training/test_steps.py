@@ -9,7 +9,8 @@ import optax
 import pytest
 from small_models import linear_model
 
-from jaxal.config.training import AdamConfig, AdamWConfig, OrganCNNConfig, TrainingConfig
+from jaxal.config.models import OrganCNNConfig
+from jaxal.config.training import AdamConfig, AdamWConfig, TrainingConfig
 from jaxal.models.model import Variables
 from jaxal.models.organ_cnn import organ_cnn
 from jaxal.training import steps

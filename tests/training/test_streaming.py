@@ -10,7 +10,8 @@ import pytest
 from small_models import linear_model
 from streamed_images import streamed
 
-from jaxal.config.training import AdamWConfig, OrganCNNConfig, TrainingConfig
+from jaxal.config.models import OrganCNNConfig
+from jaxal.config.training import AdamWConfig, TrainingConfig
 from jaxal.data.loading import Images
 from jaxal.models.organ_cnn import organ_cnn
 from jaxal.training import steps

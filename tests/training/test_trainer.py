@@ -7,7 +7,8 @@ import pytest
 from sklearn.metrics import log_loss, roc_auc_score
 from small_models import linear_model
 
-from jaxal.config.training import OrganCNNConfig, TrainingConfig
+from jaxal.config.models import OrganCNNConfig
+from jaxal.config.training import TrainingConfig
 from jaxal.evaluation.metrics import ClassMetrics, Metrics
 from jaxal.models.organ_cnn import organ_cnn
 from jaxal.training import trainer

