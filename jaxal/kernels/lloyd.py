@@ -280,7 +280,6 @@ def lloyd(
         counts=jnp.zeros(num_clusters, jnp.int32),
     )
     first = _Centers(centers, has_center, jnp.full_like(centers[:, 0], jnp.inf))
-    _, centers, clusters, _ = jax.lax.while_loop(
-        goes_on, step_once, (jnp.asarray(0, jnp.int32), first, unassigned, jnp.asarray(True))
-    )
-    return KMeans(jnp.where((clusters.counts > 0)[:, None], centers.means, 0), clusters.assignment, clusters.counts)
+    start = (jnp.asarray(0, jnp.int32), first, unassigned, jnp.asarray(True))
+    _, last, clusters, _ = jax.lax.while_loop(goes_on, step_once, start)
+    return KMeans(jnp.where(last.exists[:, None], last.means, 0), clusters.assignment, clusters.counts)

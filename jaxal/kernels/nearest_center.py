@@ -115,7 +115,8 @@ def search(
     num_open = jnp.sum(is_open(state), dtype=jnp.int32)
     everyone = jnp.arange(num_rows, dtype=jnp.int32)
     state = jax.lax.cond(num_open > num_rows // 4, functools.partial(measure_rows, everyone), lambda same: same, state)
-    return jax.lax.while_loop(lambda state: jnp.any(is_open(state)), measure_some, state)[:3]
+    squared, number, bounds, *_ = jax.lax.while_loop(lambda state: jnp.any(is_open(state)), measure_some, state)
+    return squared, number, bounds
 
 
 def fold_centers(
