@@ -94,7 +94,7 @@ def test_measuring_only_what_moved_changes_no_step(kind, num_clusters):
     start = embeddings[rng.choice(np.flatnonzero(is_member), num_clusters, replace=False)]
     everywhere = jnp.ones(num_clusters, bool)
     arguments = (jnp.asarray(embeddings), jnp.asarray(is_member), jnp.asarray(start), everywhere, everywhere)
-    for num_iterations in (2, 3, 5, 9, 25):
+    for num_iterations in (3, 25):
         centers, assignment = reference.lloyd(embeddings, is_member, start, num_iterations)
         result = lloyd_jit(*arguments, num_iterations=num_iterations, block_size=64)
         np.testing.assert_array_equal(result.assignment, np.where(assignment == -1, num_clusters, assignment))

@@ -4,6 +4,8 @@ import os
 import subprocess
 import sys
 
+import pytest
+
 PROGRAM = """
 import jax, jax.numpy as jnp, numpy as np
 from jax.sharding import AxisType, NamedSharding, PartitionSpec
@@ -40,6 +42,7 @@ for config in (configs.CoreSetConfig(), configs.BADGEConfig(), configs.CBDALConf
 """
 
 
+@pytest.mark.slow
 def test_eight_devices_pick_what_one_picks():
     environment = {**os.environ, "JAX_PLATFORMS": "cpu", "XLA_FLAGS": "--xla_force_host_platform_device_count=8"}
     done = subprocess.run([sys.executable, "-c", PROGRAM], capture_output=True, text=True, env=environment, timeout=300)
