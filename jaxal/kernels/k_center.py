@@ -22,7 +22,9 @@ __all__ = ["k_center", "nearest_center_distances"]
 # The rows that are searched between two passes over the pool, and how many of them may be picked: both in the range
 # where neither the search nor the passes dominate.
 CANDIDATES = 512
-PICKS_PER_PASS = 128
+PICKS_PER_PASS = 256
+# The centers there are from the start are folded in this many at a time: the fewer, the less is filled up.
+CENTERS_PER_PASS = 128
 
 
 class _Candidates(NamedTuple):
@@ -42,20 +44,20 @@ def nearest_center_distances(
 ) -> Float[Array, " N"]:
     """Square each row's distance to its nearest center; inf where there is no center at all.
 
-    Cost: a product of N rows by the centers there are, PICKS_PER_PASS at a time.
+    Cost: a product of N rows by the centers there are, CENTERS_PER_PASS at a time.
     """
     num_rows = is_center.shape[0]
     num_centers = jnp.sum(is_center, dtype=jnp.int32)
     (rows,) = jnp.nonzero(is_center, size=num_rows, fill_value=num_rows)
 
     def fold_in(number: Array, nearest: Array) -> Array:
-        tell("centers", number * PICKS_PER_PASS, num_centers)
-        numbers = number * PICKS_PER_PASS + jnp.arange(PICKS_PER_PASS, dtype=jnp.int32)
+        tell("centers", number * CENTERS_PER_PASS, num_centers)
+        numbers = number * CENTERS_PER_PASS + jnp.arange(CENTERS_PER_PASS, dtype=jnp.int32)
         centers = take(points, rows.at[numbers].get(mode="clip"))
         return fold_centers(geometry, points, nearest, centers, numbers < num_centers, block_size)
 
     unreached = jnp.full(num_rows, jnp.inf, points[0].dtype)
-    return jax.lax.fori_loop(0, -(-num_centers // PICKS_PER_PASS), fold_in, unreached)
+    return jax.lax.fori_loop(0, -(-num_centers // CENTERS_PER_PASS), fold_in, unreached)
 
 
 def k_center(
@@ -97,7 +99,7 @@ def k_center(
     per_pass = min(picks_per_pass, 1 << max(query_size - 1, 0).bit_length())
     middle = mean_embedding(embeddings, is_center | is_selectable)
     geometry, points = embedding_geometry(middle), embedding_points(embeddings, middle)
-    block_size = rows_per_cached_block(4 * (2 * width + 3 * PICKS_PER_PASS), num_rows)
+    block_size = rows_per_cached_block(4 * (2 * width + 3 * CENTERS_PER_PASS), num_rows)
 
     def search(nearest: Array, is_free: Array, num_left: Array) -> tuple[Array, _Candidates]:
         """Run the greedy among the farthest rows while it is sure to be that of the whole pool."""

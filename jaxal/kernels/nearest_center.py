@@ -71,7 +71,7 @@ def search(
         measure: (rows [P], centers [P]), places in the block and among the B, -> their squared distances [P].
         bounds: no measured distance is below them; +inf for a center that is none, minus the distance (-0.0 too) for
             one measured already, NaN for a row that is to keep what it has.
-        numbers: names of the centers.
+        numbers: names of the centers, ascending.
         squared: what is known of the rows, +inf for nothing.
         number: of the center that it belongs to. One below all others keeps its row from a center only as near.
 
@@ -82,26 +82,24 @@ def search(
     """
     num_rows = squared.shape[0]
 
-    def least_left(bounds: Array) -> tuple[Array, Array]:
-        left = jnp.where(jnp.signbit(bounds), jnp.inf, bounds)
-        column = jnp.argmin(left, axis=1).astype(jnp.int32)
-        return column, jnp.take_along_axis(left, column[:, None], axis=1)[:, 0]
+    def left(bounds: Array) -> Array:
+        return jnp.where(jnp.signbit(bounds), jnp.inf, bounds)
 
     def is_open(state: tuple[Array, ...]) -> Array:
-        squared, number, _, column, least = state
-        return (least < squared) | ((least == squared) & (least < jnp.inf) & (numbers[column] < number))
+        squared, number, _, least = state
+        return (least < squared) | ((least == squared) & (least < jnp.inf) & (number > numbers[0]))
 
     def measure_rows(rows: Array, state: tuple[Array, ...]) -> tuple[Array, ...]:
         part = take(state, rows)
-        squared, number, bounds, column, _ = part
-        measured = measure(rows, column)
-        opened = is_open(part)
+        squared, number, bounds, _ = part
+        column = jnp.argmin(left(bounds), axis=1).astype(jnp.int32)
+        measured, opened = measure(rows, column), is_open(part)
         is_tie = (measured == squared) & (numbers[column] < number)
         is_better = opened & ((measured < squared) | is_tie)
-        place = jnp.arange(rows.shape[0], dtype=jnp.int32)
-        bounds = bounds.at[place, column].set(jnp.where(opened, -measured, bounds[place, column]))
+        is_measured = opened[:, None] & (jnp.arange(bounds.shape[1])[None] == column[:, None])
+        bounds = jnp.where(is_measured, -measured[:, None], bounds)
         better = (jnp.where(is_better, measured, squared), jnp.where(is_better, numbers[column], number))
-        renewed = (*better, bounds, *least_left(bounds))
+        renewed = (*better, bounds, jnp.min(left(bounds), axis=1))
         return jax.tree.map(lambda array, values: array.at[rows].set(values, mode="drop"), state, renewed)
 
     at_a_time = min(max(ROWS_AT_A_TIME, int(SHARE_AT_A_TIME * num_rows)), num_rows)
@@ -110,7 +108,7 @@ def search(
         (rows,) = jnp.nonzero(is_open(state), size=at_a_time, fill_value=num_rows)
         return measure_rows(rows, state)
 
-    state = (squared, number, bounds, *least_left(bounds))
+    state = (squared, number, bounds, jnp.min(left(bounds), axis=1))
     # Where many rows are open, as for the first centers there are, all are measured at once.
     num_open = jnp.sum(is_open(state), dtype=jnp.int32)
     everyone = jnp.arange(num_rows, dtype=jnp.int32)

@@ -1,21 +1,30 @@
-"""Convolution of all maps: native, and on CPU as a matrix product where the kernel is 1×1."""
+"""Convolution of all maps: native, and on CPU as a matrix product where XLA's is slow."""
 
 import jax
+import jax.numpy as jnp
 from jax import lax
 
 from jaxal.models.depthwise import Padding
 from jaxal.typing import Array, Float
 
-__all__ = ["conv", "native_conv", "pointwise_by_dot"]
+__all__ = ["conv", "conv_by_columns", "native_conv", "pointwise_by_dot"]
+
+# Pixels of an output up to which columns are taken on CPU: there XLA's convolution takes up to a hundred times as long
+# (2×2 pixels, 512 maps), and at 16 pixels as long. Of larger outputs the columns are more than the product is worth.
+MOST_PIXELS = 16
 
 
 def conv(
     x: Float[Array, "B H W maps"], kernel: Float[Array, "k k maps out"], stride: int, padding: Padding
 ) -> Float[Array, "B h w out"]:
-    """Convolve the way that suits the kernel and the backend; both ways give the same."""
-    if kernel.shape[:2] == (1, 1) and jax.default_backend() == "cpu" and not any(map(any, padding)):
+    """Convolve the way that suits the shapes and the backend; all ways give the same."""
+    if jax.default_backend() != "cpu":
+        return native_conv(x, kernel, stride, padding)
+    if kernel.shape[:2] == (1, 1) and not any(map(any, padding)):
         return pointwise_by_dot(x, kernel, stride)
-    return native_conv(x, kernel, stride, padding)
+    height, width = _output_size(x, kernel, stride, padding)
+    by_columns = 0 < height * width <= MOST_PIXELS
+    return (conv_by_columns if by_columns else native_conv)(x, kernel, stride, padding)
 
 
 def pointwise_by_dot(
@@ -25,8 +34,35 @@ def pointwise_by_dot(
     return lax.dot_general(x[:, ::stride, ::stride], kernel[0, 0], (((3,), (0,)), ((), ())))
 
 
+def conv_by_columns(
+    x: Float[Array, "B H W maps"], kernel: Float[Array, "k k maps out"], stride: int, padding: Padding
+) -> Float[Array, "B h w out"]:
+    """Lay the k·k·maps numbers that each output sees side by side, and multiply them by a matrix.
+
+    Cost: one product, and k² copies of the image.
+    """
+    height, width = _output_size(x, kernel, stride, padding)
+    padded = lax.pad(x, jnp.zeros((), x.dtype), ((0, 0, 0), *((low, high, 0) for low, high in padding), (0, 0, 0)))
+    last_row, last_column = (height - 1) * stride + 1, (width - 1) * stride + 1
+    columns = [
+        padded[:, row : row + last_row : stride, column : column + last_column : stride]
+        for row in range(kernel.shape[0])
+        for column in range(kernel.shape[1])
+    ]
+    matrix = kernel.reshape(-1, kernel.shape[3])
+    return lax.dot_general(jnp.concatenate(columns, axis=3), matrix, (((3,), (0,)), ((), ())))
+
+
 def native_conv(
     x: Float[Array, "B H W maps"], kernel: Float[Array, "k k maps out"], stride: int, padding: Padding
 ) -> Float[Array, "B h w out"]:
     """Convolve by XLA's convolution."""
     return lax.conv_general_dilated(x, kernel, (stride, stride), padding, dimension_numbers=("NHWC", "HWIO", "NHWC"))
+
+
+def _output_size(x: Array, kernel: Array, stride: int, padding: Padding) -> tuple[int, int]:
+    height, width = (
+        (side + sum(pads) - size) // stride + 1
+        for side, pads, size in zip(x.shape[1:3], padding, kernel.shape[:2], strict=True)
+    )
+    return height, width

@@ -8,7 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from jaxal.models.convolution import conv, native_conv, pointwise_by_dot
+from jaxal.models.convolution import conv, conv_by_columns, native_conv, pointwise_by_dot
 from jaxal.models.depthwise import (
     depthwise_by_shifts,
     depthwise_conv,
@@ -83,6 +83,15 @@ def test_bfloat16_stays_bfloat16():
     np.testing.assert_allclose(y.astype(jnp.float32), expected, rtol=0.05, atol=0.05)
 
 
+def assert_same_with_derivatives(ways, x, kernel):
+    results = []
+    for way in ways:
+        y, pullback = jax.vjp(way, x, kernel)
+        results.append((y, *pullback(jnp.cos(y))))
+    for one, other in zip(*results, strict=True):
+        np.testing.assert_allclose(one, other, rtol=1e-5, atol=2e-5)
+
+
 @pytest.mark.parametrize("stride", [1, 2])
 @pytest.mark.parametrize("side", [4, 5])
 def test_a_pointwise_convolution_is_a_product(stride, side):
@@ -91,12 +100,40 @@ def test_a_pointwise_convolution_is_a_product(stride, side):
     kernel = jnp.asarray(rng.standard_normal((1, 1, 3, 4), dtype=np.float32))
     none = ((0, 0), (0, 0))
     ways = [lambda x, k: pointwise_by_dot(x, k, stride), lambda x, k: native_conv(x, k, stride, none)]
-    results = []
-    for way in ways:
-        y, pullback = jax.vjp(way, x, kernel)
-        results.append((y, *pullback(jnp.cos(y))))
-    for one, other in zip(*results, strict=True):
-        np.testing.assert_allclose(one, other, rtol=1e-5, atol=1e-5)
+    assert_same_with_derivatives(ways, x, kernel)
+
+
+@pytest.mark.parametrize(
+    ("shape", "size", "stride", "padding"),
+    [
+        ((2, 2), 3, 1, even_padding(3)),
+        ((1, 1), 3, 1, even_padding(3)),
+        ((4, 5), 3, 2, even_padding(3)),
+        ((5, 4), 5, 2, same_padding((5, 4), 5, 2)),
+        ((4, 4), 1, 2, even_padding(1)),
+        ((3, 3), 3, 1, ((0, 0), (0, 0))),
+    ],
+)
+def test_a_convolution_by_columns_is_a_convolution(shape, size, stride, padding):
+    rng = np.random.default_rng(3)
+    x = jnp.asarray(rng.standard_normal((2, *shape, 3), dtype=np.float32))
+    kernel = jnp.asarray(rng.standard_normal((size, size, 3, 4), dtype=np.float32))
+    ways = [lambda x, k: conv_by_columns(x, k, stride, padding), lambda x, k: native_conv(x, k, stride, padding)]
+    assert_same_with_derivatives(ways, x, kernel)
+
+
+def test_small_outputs_are_convolved_by_columns_on_cpu():
+    kernel = jnp.ones((3, 3, 2, 2))
+
+    def is_native(side, stride):
+        x = jnp.ones((1, side, side, 2))
+        text = str(jax.make_jaxpr(lambda x, k: conv(x, k, stride, even_padding(3)))(x, kernel))
+        return "conv_general_dilated[" in text
+
+    with mock.patch.object(jax, "default_backend", return_value="cpu"):
+        assert [is_native(4, 1), is_native(8, 2), is_native(5, 1)] == [False, False, True]
+    with mock.patch.object(jax, "default_backend", return_value="gpu"):
+        assert is_native(4, 1)
 
 
 def test_the_backend_decides():

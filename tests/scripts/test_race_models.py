@@ -41,6 +41,21 @@ def test_default_operations_are_put_in_for_a_while():
     assert (layers.conv, layers.depthwise_conv) == ours
 
 
+@pytest.mark.slow
+def test_nothing_that_one_contestant_traced_is_the_others():
+    images, traced = np.zeros((2, 8, 8, 3), np.uint8), []
+
+    def counted(*arguments):
+        traced.append(arguments)
+        return native_conv(*arguments)
+
+    with mock.patch.object(race_models, "native_conv", counted):
+        race_models.jaxal_contestant("resnet18", "float32", images, is_default=False)
+        assert not traced
+        race_models.jaxal_contestant("resnet18", "float32", images, is_default=True)
+    assert len(traced) == 2 * 20  # forward and training
+
+
 def test_the_table_goes_between_its_markers(tmp_path):
     path = tmp_path / "page.md"
     path.write_text(f"before\n{race_models.BEGIN}\nold\n{race_models.END}\nafter\n")
