@@ -185,6 +185,7 @@ def test_fallbacks_warn_with_their_number():
     assert found.reasons == ("k_center",) * Q
 
 
+@pytest.mark.slow
 def test_the_number_of_classes_comes_from_the_first_that_tells_it():
     arrays = pool_arrays()
     arrays["labels"] = np.where(arrays["labels"] == 2, U, arrays["labels"])  # class 2 is known to the model alone

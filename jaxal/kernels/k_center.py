@@ -5,6 +5,7 @@ as the best of them stays ahead of the distance that the best row outside had wh
 picks of the block folded into the pool, by one matrix product.
 """
 
+import functools
 from typing import NamedTuple
 
 import jax
@@ -23,8 +24,9 @@ __all__ = ["k_center", "nearest_center_distances"]
 # where neither the search nor the passes dominate.
 CANDIDATES = 512
 PICKS_PER_PASS = 256
-# The centers there are from the start are folded in this many at a time: the fewer, the less is filled up.
-CENTERS_PER_PASS = 128
+# The centers there are from the start are folded in so many at a time: wide products run faster, and what is left of
+# them fills up less in narrow ones.
+CENTERS_PER_PASS = (512, 128)
 
 
 class _Candidates(NamedTuple):
@@ -44,20 +46,25 @@ def nearest_center_distances(
 ) -> Float[Array, " N"]:
     """Square each row's distance to its nearest center; inf where there is no center at all.
 
-    Cost: a product of N rows by the centers there are, CENTERS_PER_PASS at a time.
+    Cost: a product of N rows by the centers there are, filled up to the next 128.
     """
     num_rows = is_center.shape[0]
     num_centers = jnp.sum(is_center, dtype=jnp.int32)
     (rows,) = jnp.nonzero(is_center, size=num_rows, fill_value=num_rows)
 
-    def fold_in(number: Array, nearest: Array) -> Array:
-        tell("centers", number * CENTERS_PER_PASS, num_centers)
-        numbers = number * CENTERS_PER_PASS + jnp.arange(CENTERS_PER_PASS, dtype=jnp.int32)
+    def fold_in(number: Array, nearest: Array, *, done: Array, width: int) -> Array:
+        tell("centers", done + number * width, num_centers)
+        numbers = done + number * width + jnp.arange(width, dtype=jnp.int32)
         centers = take(points, rows.at[numbers].get(mode="clip"))
         return fold_centers(geometry, points, nearest, centers, numbers < num_centers, block_size)
 
-    unreached = jnp.full(num_rows, jnp.inf, points[0].dtype)
-    return jax.lax.fori_loop(0, -(-num_centers // CENTERS_PER_PASS), fold_in, unreached)
+    nearest, done = jnp.full(num_rows, jnp.inf, points[0].dtype), jnp.asarray(0, jnp.int32)
+    for width in CENTERS_PER_PASS:
+        left, is_last = num_centers - done, width == CENTERS_PER_PASS[-1]
+        num_passes = -(-left // width) if is_last else left // width
+        nearest = jax.lax.fori_loop(0, num_passes, functools.partial(fold_in, done=done, width=width), nearest)
+        done += num_passes * width
+    return nearest
 
 
 def k_center(
@@ -99,7 +106,7 @@ def k_center(
     per_pass = min(picks_per_pass, 1 << max(query_size - 1, 0).bit_length())
     middle = mean_embedding(embeddings, is_center | is_selectable)
     geometry, points = embedding_geometry(middle), embedding_points(embeddings, middle)
-    block_size = rows_per_cached_block(4 * (2 * width + 3 * CENTERS_PER_PASS), num_rows)
+    block_size = rows_per_cached_block(4 * (2 * width + 3 * CENTERS_PER_PASS[0]), num_rows)
 
     def search(nearest: Array, is_free: Array, num_left: Array) -> tuple[Array, _Candidates]:
         """Run the greedy among the farthest rows while it is sure to be that of the whole pool."""

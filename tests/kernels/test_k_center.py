@@ -6,7 +6,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from reference import k_center as reference
 
-from jaxal.kernels.k_center import k_center
+from jaxal.kernels.distances import embedding_geometry, embedding_points
+from jaxal.kernels.k_center import k_center, nearest_center_distances
 
 from .content import examples, kinds, largest_square, rows, seeds
 
@@ -106,3 +107,21 @@ def test_duplicates_of_centers_are_taken_last_and_once():
 def test_a_query_of_size_zero_is_empty():
     picks, _ = run(np.ones((3, 2), np.float32), np.zeros(3, bool), np.ones(3, bool), np.zeros(3, np.float32), 0, 0)
     assert picks.shape == (0,)
+
+
+@pytest.mark.parametrize("num_centers", [0, 1, 127, 513, 700])
+def test_however_many_centers_there_are_all_are_folded_in(num_centers):
+    rng = np.random.default_rng(num_centers)
+    embeddings = rng.normal(size=(800, 3)).astype(np.float32)
+    is_center = np.zeros(800, bool)
+    is_center[rng.choice(800, num_centers, replace=False)] = True
+
+    @jax.jit
+    def measure(z, is_center):
+        middle = z[0]
+        return nearest_center_distances(embedding_geometry(middle), embedding_points(z, middle), is_center, 256)
+
+    found = measure(jnp.asarray(embeddings), jnp.asarray(is_center))
+    centers = embeddings[is_center].astype(np.float64)
+    expected = np.square(embeddings[:, None] - centers[None]).sum(axis=2).min(axis=1, initial=np.inf)
+    np.testing.assert_allclose(found, expected, rtol=1e-5)

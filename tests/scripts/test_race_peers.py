@@ -245,6 +245,7 @@ def test_the_law_knows_badge_from_what_is_near_it():
 # The tasks
 
 
+@pytest.mark.slow
 def test_core_set_reports_absent_peers_and_a_wrong_contestant_beside_right_ones(pool):
     task = core_set_task(pool, SIZE)
     wrong = Contestant("lowest rows", "", lambda pool: Call(lambda: Cover(pool.labeled, pool.unlabeled[:20])))
@@ -284,6 +285,7 @@ def test_tasks_are_chosen_by_name_or_by_how_they_begin():
         named("badge,bagde")
 
 
+@pytest.mark.slow
 def test_the_command_writes_both_files(tmp_path, monkeypatch, capsys):
     monkeypatch.setattr("race.ceilings.best_ceilings", lambda: CEILINGS)
     words = ["--size", "small", "--only", "scalar_mixing", "--repeats", "1", "--out", str(tmp_path / "new")]

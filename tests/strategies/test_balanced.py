@@ -144,6 +144,7 @@ def test_feedback_changes_the_choice():
     assert different >= 3
 
 
+@pytest.mark.slow
 def test_a_call_that_cannot_return_the_whole_query_still_lists_it_whole():
     """Auto-FM takes the first half of CB-DAL's query; asked for one at a time it would take every one."""
     strategy, alone = strategies("cb_dal")

@@ -16,6 +16,7 @@ def run(tmp_path, **changes):
     return read_csv(tmp_path / "results.csv")
 
 
+@pytest.mark.slow
 def test_no_label_at_all_at_the_start(tmp_path):
     rows = run(tmp_path, schedule={"initial_size": 0, "query_size": 9, "num_rounds": 2})
     assert len(rows) == 3 * len(ARMS)
@@ -37,6 +38,7 @@ def rows_end(rows, query_size):
     return int(rows[0]["num_labeled"]) + query_size
 
 
+@pytest.mark.slow
 def test_one_class_only(tmp_path):
     data = tiny()["data"] | {"imbalance": {"kind": "counts", "counts": {"8": 0}}}
     rows = run(tmp_path, data=data, arms=[ARMS[0], ARMS[-1]])
