@@ -201,7 +201,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _after_a_stop(words: Sequence[str]) -> str:
-    is_kept = words[:1] == ["run"] or words[:2] == ["data", "build"]
+    has_out = any(word == "--out" or word.startswith("--out=") for word in words)
+    is_kept = words[:1] == ["run"] or words[:2] == ["data", "build"] or (words[:1] == ["profile"] and has_out)
     return "The same command goes on where it was." if is_kept else "Nothing was written; the same command begins anew."
 
 
