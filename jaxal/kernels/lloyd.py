@@ -125,11 +125,11 @@ def _assign(members: _Members, centers: _Centers, before: _Clusters, block_size:
         own = take(middle_centers, before.assignment.at[rows].get(mode="clip"))
         return distances.at[rows].set(geometry.by_differences(take(points, rows), own), mode="drop")
 
-    # Where no bounds are remembered, all is measured anew, and nothing is known at first.
-    own_moved = (
-        is_remembered & members.is_member & (centers.moved.at[before.assignment].get(mode="fill", fill_value=0) > 0)
-    )
-    distances = fold_listed_rows(measure_own, before.distances, own_moved, block_size)
+    if is_remembered:
+        own_moved = centers.moved.at[before.assignment].get(mode="fill", fill_value=0) > 0
+        distances = fold_listed_rows(measure_own, before.distances, members.is_member & own_moved, block_size)
+    else:  # all is measured anew, and nothing is known at first
+        distances = jnp.where(members.is_member, jnp.inf, before.distances)
 
     def assign_rows(state: tuple[Array, Array, Array], rows: Array) -> tuple[Array, Array, Array]:
         assignment, distances, bounds = state
@@ -158,8 +158,6 @@ def _assign(members: _Members, centers: _Centers, before: _Clusters, block_size:
             bounds.at[rows].set(jnp.abs(block), mode="drop") if is_remembered else bounds,
         )
 
-    if not is_remembered:
-        distances = jnp.where(members.is_member, jnp.inf, distances)
     start = (before.assignment, distances, before.bounds)
     assignment, distances, bounds = fold_listed_rows(assign_rows, start, members.is_member, block_size)
     return before._replace(assignment=assignment, distances=distances, bounds=bounds)
