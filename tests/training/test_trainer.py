@@ -2,16 +2,19 @@
 
 import jax
 import jax.numpy as jnp
+import msgspec
 import numpy as np
 import pytest
 from sklearn.metrics import log_loss, roc_auc_score
 from small_models import linear_model
 
+from jaxal.config.augmentation import AugmentationConfig
 from jaxal.config.models import OrganCNNConfig
 from jaxal.config.training import TrainingConfig
 from jaxal.evaluation.metrics import ClassMetrics, Metrics
 from jaxal.models.organ_cnn import organ_cnn
 from jaxal.training import trainer
+from jaxal.training.augmentation import augmented
 from jaxal.training.trainer import EvaluationSet, evaluate_model, fit
 
 RNG = np.random.default_rng(0)
@@ -181,20 +184,25 @@ def test_max_labeled_sets_shapes_and_nothing_else():
     assert same(run_fit(max_labeled=9), run_fit(max_labeled=28))
 
 
-def test_a_later_fit_with_more_labels_compiles_nothing():
+@pytest.mark.parametrize("is_protocol", [False, True], ids=["plain", "protocol"])
+def test_a_later_fit_with_more_labels_compiles_nothing(is_protocol):
     compilations = []
 
     def listener(event, duration, **_):
         if event == "/jax/core/compile/backend_compile_duration":
             compilations.append(duration)
 
-    config = TrainingConfig(num_epochs=2, batch_size=5, inference_batch_size=8)
+    model, config = CNN, TrainingConfig(num_epochs=2, batch_size=5, inference_batch_size=8)
+    if is_protocol:  # in parts, augmented, stopped early, and each fit from the one before
+        model = augmented(linear_model(num_pixels=25), AugmentationConfig(flips="both", rotation=20.0))
+        config = msgspec.structs.replace(config, micro_batch_size=1, early_stop=1, start="continue")
     jax.monitoring.register_event_duration_secs_listener(listener)
     try:
-        run_fit(CNN, config, count=6)
+        fitted = run_fit(model, config, count=6)
         first = len(compilations)
-        run_fit(CNN, config, count=21, seed=1)
-        run_fit(CNN, config, count=3, seed=2)
+        begin = fitted.variables if is_protocol else None
+        run_fit(model, config, count=21, seed=1, begin=begin)
+        run_fit(model, config, count=3, seed=2, begin=begin)
     finally:
         jax.monitoring.unregister_event_duration_listener(listener)
     assert first > 0
@@ -219,3 +227,70 @@ def test_with_nothing_to_validate_on_the_last_epoch_is_kept():
     nothing = VALIDATION._replace(is_counted=jnp.zeros_like(VALIDATION.is_counted))
     fitted = fit(LINEAR, CONFIG, jax.random.key(0), POOL, labeled(9), nothing, positive_class=1, max_labeled=28)
     assert fitted.best_epoch == CONFIG.num_epochs
+
+
+def scripted(monkeypatch, aurocs):
+    """Let validation score as the script says, epoch by epoch."""
+    blank, zero, script = ClassMetrics(*(jnp.zeros(2) for _ in ClassMetrics._fields)), jnp.zeros(()), iter(aurocs)
+
+    def evaluate(*_):
+        return Metrics(jnp.asarray(next(script), jnp.float32), zero, zero, zero, zero, blank)
+
+    monkeypatch.setattr(trainer, "evaluate_model", evaluate)
+
+
+@pytest.mark.parametrize(
+    ("patience", "every", "aurocs", "best", "run"),
+    [
+        (1, 1, [0.5, 0.5], 1, 2),  # as good is not better
+        (2, 1, [0.5, 0.6, 0.5, 0.4], 2, 4),
+        (2, 1, [0.5, 0.4, 0.6, 0.4, 0.7, 0.8], 6, 6),
+        (3, 1, [0.5] * 4, 1, 4),
+        (6, 1, [0.5] * 6, 1, 6),
+        (1, 2, [0.5, 0.5], 2, 4),  # epochs without a validation neither count nor stop
+        (3, 2, [0.5, 0.5, 0.6], 6, 6),
+        (1, 1, [NAN, NAN], 1, 2),
+    ],
+)
+def test_a_fit_ends_so_many_epochs_after_its_best(monkeypatch, patience, every, aurocs, best, run):
+    scripted(monkeypatch, aurocs)
+    told = []
+    config = TrainingConfig(num_epochs=6, batch_size=4, early_stop=patience, validate_every=every)
+    fitted = run_fit(config=config, on_steps=told.append)
+    assert (fitted.best_epoch, fitted.num_epochs) == (best, run)
+    assert told[:run] == [3] * run
+    assert sum(told) == 6 * 3  # what is left out is told too, or a bar would wait for it
+
+
+def test_an_early_stop_is_the_beginning_of_the_whole_fit(monkeypatch):
+    """The cosine goes on over all epochs: what is kept is what the whole fit had at that epoch."""
+    collected = []
+
+    def after(model, config, variables, *_):
+        collected.append(jax.tree.map(np.array, variables))
+        return evaluate_model(model, config, variables, *_)
+
+    monkeypatch.setattr(trainer, "evaluate_model", after)
+    config = TrainingConfig(num_epochs=6, batch_size=4, learning_rate=0.05, early_stop=1)
+    stopped = run_fit(config=config)
+    num_run = len(collected)
+    run_fit(config=CONFIG)
+    assert stopped.num_epochs == num_run < 6
+    assert all(same(*pair) for pair in zip(collected[:num_run], collected[num_run:], strict=False))
+
+
+def test_nothing_to_validate_on_never_stops_early():
+    nothing = VALIDATION._replace(is_counted=jnp.zeros_like(VALIDATION.is_counted))
+    config = TrainingConfig(num_epochs=3, batch_size=4, early_stop=1)
+    fitted = fit(LINEAR, config, jax.random.key(0), POOL, labeled(9), nothing, positive_class=1, max_labeled=28)
+    assert (fitted.best_epoch, fitted.num_epochs) == (3, 3)
+
+
+def test_a_fit_begins_where_it_is_told_and_leaves_that_alone():
+    begin = jax.tree.map(lambda leaf: leaf + 1, LINEAR.init(jax.random.key(9)))
+    before = jax.tree.map(np.array, begin)
+    config = TrainingConfig(num_epochs=1, batch_size=4, learning_rate=1e-12, final_learning_rate=0.0)
+    fitted = run_fit(config=config, begin=begin)
+    np.testing.assert_allclose(fitted.variables.params["kernel"], before.params["kernel"], atol=1e-9)
+    assert same(begin, before)
+    assert same(run_fit(count=0, begin=begin).variables, before)
