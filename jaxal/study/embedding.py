@@ -37,7 +37,8 @@ def embed_study(
     """Embed all of a study's data by the network that it starts from, or check a folder where that is done.
 
     It does not matter whether the trunk is frozen: with `trunk = "fine_tuned"` these are the embeddings before the
-    first fit. A network without pretrained weights is drawn from the study's first seed. data.embeddings is not looked at.
+    first fit. A network without pretrained weights is drawn from the study's first seed. data.embeddings is not looked
+    at.
 
     Args:
         study: the config.

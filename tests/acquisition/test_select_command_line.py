@@ -26,7 +26,10 @@ from jaxal.cli import main
         (words("mpps", "--strategy.normalize"), "--strategy.normalize: a value is missing behind it"),
         (words("mpps", "--strateg.normalize", "l2"), "unknown flag --strateg.normalize (did you mean --strategy?)"),
         (words("mpps", "--bugdet", "3"), "unknown flag --bugdet (did you mean --budget?)"),
-        (words("mpps", "--zzz", "3"), "unknown flag --zzz (known are --budget, --labels, --memory, --out, --seed, --strategy)"),
+        (
+            words("mpps", "--zzz", "3"),
+            "unknown flag --zzz (known are --budget, --labels, --memory, --out, --seed, --strategy)",
+        ),
         (words("3"), "strategy: expected a name, a table (dict) or a strategy's config, got int"),
     ],
 )
