@@ -175,8 +175,9 @@ def _run_arm(
     experiment = make_experiment(config, dataset, embedded_rows=embedded_rows, on_embedded=listener.on_embedded)
     if experiment.weights_sha256 != arm_plan.model.weights.sha256:
         raise StoreError(
-            f"arm {arm.name}, seed {seed}: the pretrained weights in {arm_plan.model.weights.source} have changed since"
-            " the study began. Bring back those that it was started with. Finished rounds are kept."
+            f"arm {arm.name}, seed {seed}: the pretrained weights in"
+            f" {arm_plan.model.weights.source or 'the installed package, which was not there,'} have changed since the"
+            " study began. Bring back what it was started with. Finished rounds are kept."
         )
 
     def on_round(number: int) -> None:
