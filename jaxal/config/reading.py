@@ -153,6 +153,11 @@ def _arm_contradictions(study: StudyConfig, arm: ArmConfig, where: str) -> Itera
     training = arm.training or study.training
     if training.final_learning_rate > training.learning_rate:
         yield f"{where}: training.final_learning_rate exceeds learning_rate"
+    if training.micro_batch_size is not None and training.batch_size % training.micro_batch_size:
+        yield (
+            f"{where}: training.micro_batch_size = {training.micro_batch_size} does not divide"
+            f" batch_size = {training.batch_size}"
+        )
 
 
 def plain_form(study: StudyConfig) -> dict[str, Any]:

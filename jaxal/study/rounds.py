@@ -210,6 +210,7 @@ def _commit(
                 "round": number,
                 "metrics": [list(row) for row in record.metrics],
                 "best_epoch": record.best_epoch,
+                "epochs": record.num_epochs,
                 "seconds": {
                     "train": record.seconds_train,
                     "embed": None if info is None else info.seconds_embed,
