@@ -58,7 +58,9 @@ def _read(path: Path, extending: tuple[Path, ...]) -> Document:
         return document
     name = document.pop("extends")
     if not isinstance(name, str) or not name:
-        raise ConfigError(f"{path}: extends = {name!r}: expected the name of a TOML file, relative to this one's folder")
+        raise ConfigError(
+            f"{path}: extends = {name!r}: expected the name of a TOML file, relative to this one's folder"
+        )
     base_path, above = path.parent / name, (*extending, path)
     if base_path.resolve() in [each.resolve() for each in above]:
         raise ConfigError(f"{path}: extends = {name!r}: a circle: {' -> '.join(map(str, (*above, base_path)))}")

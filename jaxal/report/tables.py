@@ -1,5 +1,7 @@
 """The result table: one row for each arm at its last round."""
 
+from collections.abc import Sequence
+
 from jaxal.evaluation.learning_curve import Interval, Row, interval, learning_curves, require_columns
 from jaxal.report.seconds import arm_seconds
 from jaxal.report.wording import NOT_DEFINED, estimate
@@ -9,17 +11,19 @@ __all__ = ["markdown", "summary_table"]
 _SECONDS = ("seconds_train", "seconds_embed", "seconds_acquire")
 
 
-def summary_table(rows: list[Row], *, confidence: float = 0.95) -> list[dict[str, str]]:
+def summary_table(rows: list[Row], *, external: Sequence[Row] = (), confidence: float = 0.95) -> list[dict[str, str]]:
     """Summarizes every arm at its last round, over seeds, in order of first appearance.
 
     Args:
       rows: Typed rows of results.csv, keys as in its header; None where a cell is empty.
+      external: The same rows with the scores of an external test set, if there is one.
       confidence: Coverage of the intervals behind "±", Student-t over seeds.
 
     Returns:
       For each arm, ready to print: `arm`, `seeds` (runs at that round), `labels` (mean number labeled), `auroc` and
       `average_precision` ("0.912 ± 0.013"; "0.912" from one seed; "not defined" from none; "(2 of 3 seeds)" added
-      where only some define it), `minority_found` (mean), `seconds` (mean over seeds of train + embed + acquire over
+      where only some define it; with an external test set these are `internal_` and `external_auroc`, `internal_` and
+      `external_average_precision`, side by side), `minority_found` (mean), `seconds` (mean over seeds of train + embed + acquire over
       all rounds).
 
     Raises:
@@ -30,19 +34,24 @@ def summary_table(rows: list[Row], *, confidence: float = 0.95) -> list[dict[str
     seconds = {each.arm: each.total for each in arm_seconds(rows)}
     table = []
     for arm, curve in curves.items():
-        last = [row for row in rows if (row["arm"], row["round"]) == (arm, curve[-1].round)]
+        at_end = (arm, curve[-1].round)
 
-        def at_last_round(column: str, last: list[Row] = last) -> Interval:
-            return interval([row[column] for row in last], confidence)
+        def at_last_round(column: str, rows: Sequence[Row] = rows, at_end: tuple[str, int] = at_end) -> Interval:
+            return interval([row[column] for row in rows if (row["arm"], row["round"]) == at_end], confidence)
 
+        num_seeds = sum((row["arm"], row["round"]) == at_end for row in rows)
+        scores = {
+            f"{part}{column}": estimate(at_last_round(column, of_part), num_seeds)
+            for column in ("auroc", "average_precision")
+            for part, of_part in ({"internal_": rows, "external_": external} if external else {"": rows}).items()
+        }
         labels = curve[-1].num_labeled
         table.append(
             {
                 "arm": arm,
-                "seeds": str(len(last)),
+                "seeds": str(num_seeds),
                 "labels": f"{labels:.0f}" if labels.is_integer() else f"{labels:.1f}",
-                "auroc": estimate(at_last_round("auroc"), len(last)),
-                "average_precision": estimate(at_last_round("average_precision"), len(last)),
+                **scores,
                 "minority_found": _one_decimal(at_last_round("minority_labeled").mean),
                 "seconds": _one_decimal(seconds.get(arm)),
             }

@@ -18,6 +18,7 @@ from jaxal.data.source import ImageSource
 from jaxal.errors import DataError, InputError, JaxalError, StoreError
 from jaxal.experiment import make_experiment
 from jaxal.models.facts import is_frozen
+from jaxal.report.external import external_rows
 from jaxal.report.learning_curve_figure import draw_learning_curves
 from jaxal.report.page import write_report
 from jaxal.store import lock, run_folder, signals
@@ -121,7 +122,8 @@ def _show(
     """Make tables, figures and page of what is finished; return the rows of results.csv."""
     rows = results.write_results(study, workdir)
     report = collect_report(study, workdir, plan, dataset_of)
-    draw_learning_curves(rows, workdir, full_arms=report.full_arms)
+    external = external_rows(rows, report.metric_rows)
+    draw_learning_curves(rows, workdir, full_arms=report.full_arms, external=external)
     write_report(report, workdir)
     return rows
 

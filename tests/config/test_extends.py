@@ -87,15 +87,21 @@ def test_chains_are_relative_to_each_file_and_overrides_come_last(put):
 
 def test_circles_and_missing_files_are_refused_by_both_names(put):
     path = put("self.toml", 'extends = "self.toml"\n')
-    with pytest.raises(ConfigError, match=r"self\.toml: extends = 'self\.toml': a circle: .*self\.toml -> .*self\.toml"):
+    with pytest.raises(
+        ConfigError, match=r"self\.toml: extends = 'self\.toml': a circle: .*self\.toml -> .*self\.toml"
+    ):
         read_document(path)
     put("a.toml", 'extends = "sub/../b.toml"\n')
     put("sub/c.toml", "")
     path = put("b.toml", 'extends = "a.toml"\n')
-    with pytest.raises(ConfigError, match=r"a\.toml: extends = 'sub/\.\./b\.toml': a circle: .*b\.toml -> .*a\.toml -> "):
+    with pytest.raises(
+        ConfigError, match=r"a\.toml: extends = 'sub/\.\./b\.toml': a circle: .*b\.toml -> .*a\.toml -> "
+    ):
         read_document(path)
     path = put("lost.toml", 'extends = "none.toml"\n')
-    with pytest.raises(ConfigError, match=r"none\.toml: cannot read the config: No such .* \(extended by .*lost\.toml\)"):
+    with pytest.raises(
+        ConfigError, match=r"none\.toml: cannot read the config: No such .* \(extended by .*lost\.toml\)"
+    ):
         read_document(path)
     put("torn.toml", "a = [\n")
     with pytest.raises(ConfigError, match=r"torn\.toml: not a TOML file: .* \(extended by .*lost\.toml\)"):

@@ -237,7 +237,14 @@ def test_missing_weights_are_refused_before_there_is_a_folder(tmp_path, monkeypa
 
 def test_random_weights_for_lack_of_others_are_warned_of_and_kept_to(tmp_path, monkeypatch, weights, capsys):
     (tmp_path / "t.toml").write_text(tomli_w.dumps(document("", "frozen", seeds=[0])))
-    words = ["run", str(tmp_path / "t.toml"), "--workdir", str(tmp_path / "run"), "--model.init", "imagenet_else_random"]
+    words = [
+        "run",
+        str(tmp_path / "t.toml"),
+        "--workdir",
+        str(tmp_path / "run"),
+        "--model.init",
+        "imagenet_else_random",
+    ]
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
     told = "WARNING: every arm starts from RANDOM weights, not from pretrained ones: no weights of efficientnet_lite0"
     assert main([*words, "--dry-run"]) == 0
