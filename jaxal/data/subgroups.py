@@ -48,7 +48,7 @@ def subgroups(columns: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
 
 
 def place_of(subgroup: str) -> tuple:
-    """Return what subgroups are sorted by: facts as in FACTS, ages by their bands, other values by name, blanks last."""
+    """Return what subgroups are sorted by: facts as in FACTS, ages by bands, other values by name, blanks last."""
     fact, _, value = subgroup.partition("=")
     bands = list(AGES.values())
     band = bands.index(value) if fact == "age" and value in bands else 0

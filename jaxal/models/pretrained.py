@@ -88,8 +88,9 @@ def find_weights(config: ModelConfig) -> Path | None:
 
 def lacks_weights(config: ModelConfig) -> str:
     """Say why a model that is to start from pretrained weights, if there are any, starts from random ones; else ""."""
-    is_either = not isinstance(config, OrganCNNConfig) and config.init == "imagenet_else_random"
-    return _not_installed(config) if is_either and not config.weights else ""
+    if isinstance(config, OrganCNNConfig) or config.init != "imagenet_else_random" or config.weights:
+        return ""
+    return _not_installed(config)
 
 
 def _not_installed(config: ModelConfig) -> str:

@@ -18,8 +18,8 @@ from jaxal.report.contact_sheet import contact_sheets
 from jaxal.report.curve_figures import curve_pictures
 from jaxal.report.inputs import ReportInputs
 from jaxal.report.pictures import write_picture
-from jaxal.report.round_tables import round_tables
 from jaxal.report.round_seconds import round_seconds
+from jaxal.report.round_tables import round_tables
 from jaxal.report.seconds import acquisition_share, arm_seconds, seconds_picture
 from jaxal.report.subgroup_tables import subgroup_tables
 from jaxal.report.summary import summarize

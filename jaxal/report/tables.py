@@ -23,8 +23,8 @@ def summary_table(rows: list[Row], *, external: Sequence[Row] = (), confidence: 
       For each arm, ready to print: `arm`, `seeds` (runs at that round), `labels` (mean number labeled), `auroc` and
       `average_precision` ("0.912 ± 0.013"; "0.912" from one seed; "not defined" from none; "(2 of 3 seeds)" added
       where only some define it; with an external test set these are `internal_` and `external_auroc`, `internal_` and
-      `external_average_precision`, side by side), `minority_found` (mean), `seconds` (mean over seeds of train + embed + acquire over
-      all rounds).
+      `external_average_precision`, side by side), `minority_found` (mean), `seconds` (mean over seeds of train + embed
+      + acquire over all rounds).
 
     Raises:
       InputError: a row without one of these columns, or two rows of one arm, seed and round.

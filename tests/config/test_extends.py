@@ -58,7 +58,7 @@ def test_it_is_laid_over_table_by_table_and_lists_are_replaced(put):
 
 
 def test_a_table_of_another_kind_replaces_the_whole(put):
-    text = 'extends = "base.toml"\n[data.source]\nkind = "built"\npath = "built/photos"\n[training.optimizer]\nkind = "adam"\n'
+    text = 'extends = "base.toml"\ndata.source = {kind = "built", path = "b"}\ntraining.optimizer.kind = "adam"\n'
     study = load_study(put("over.toml", text))
     assert type(study.data.source).__name__ == "BuiltConfig"
     assert type(study.training.optimizer).__name__ == "AdamConfig"
