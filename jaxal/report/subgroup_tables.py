@@ -7,6 +7,7 @@ from jaxal.evaluation.learning_curve import interval
 from jaxal.report.curve_panel import METRICS
 from jaxal.report.inputs import ReportInputs
 from jaxal.report.round_tables import Cell, RoundTable
+from jaxal.report.tables import last_rounds
 from jaxal.report.wording import estimate, number
 
 __all__ = ["subgroup_tables"]
@@ -18,7 +19,7 @@ _PARTS = {"test": "Test", "external": "External test"}
 
 
 def subgroup_tables(inputs: ReportInputs) -> list[RoundTable]:
-    """Lays out mean ± half of the 95 % interval over seeds, of each arm after the last round that it finished.
+    """Lays out mean ± half of the 95 % interval over seeds, of each arm after the last round of each of its seeds.
 
     A column is a subgroup, with its images and those of the minority class (means over seeds); the first is the whole
     test set. A score that no seed defines, as where a class is absent, says so; where only some do, of how many.
@@ -27,8 +28,9 @@ def subgroup_tables(inputs: ReportInputs) -> list[RoundTable]:
       For "test" and then "external", for each fact (sex, age, site), one table for each metric; none where the data
       tells no such fact.
     """
-    last = {arm: max(row["round"] for row in inputs.rows if row["arm"] == arm) for arm in _arms(inputs)}
-    rows = [row for row in inputs.metric_rows if row["round"] == last.get(row["arm"])]
+    arms = _arms(inputs)
+    ends = {(arm, seed): end for arm in arms for seed, end in last_rounds(inputs.rows, arm).items()}
+    rows = [row for row in inputs.metric_rows if row["round"] == ends.get((row["arm"], row["seed"]))]
     values: Values = {}
     for row in rows:
         values.setdefault((row["split"], row["class"], row["metric"], row["arm"]), []).append(row["value"])
@@ -48,7 +50,7 @@ def subgroup_tables(inputs: ReportInputs) -> list[RoundTable]:
                         ),
                         arm in inputs.full_arms,
                     )
-                    for arm in last
+                    for arm in arms
                 )
                 tables.append(RoundTable(f"{part_title}, by {fact}: {metric.title}", headings, lines))
     return tables

@@ -114,7 +114,7 @@ def fit(
             score = selection_score(metrics)
             best = _keep_better(best, state.variables, score, jnp.asarray(epoch, jnp.int32), validation.is_counted)
         on_steps(num_steps)
-        if is_validated and config.early_stop is not None and epoch - int(best.epoch) >= config.early_stop:
+        if is_validated and config.early_stop and epoch - int(best.epoch) >= config.early_stop:
             on_steps(num_steps * (config.num_epochs - epoch))
             break
     return FitResult(best.variables, int(best.epoch), epoch)

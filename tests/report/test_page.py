@@ -273,3 +273,15 @@ def test_a_degenerate_study_has_a_page_too(what, inputs, tmp_path):
         assert "other (3 classes)" in page.text
     if what == "full alone":
         assert "No arm of this study asks for labels." in page.text
+
+
+def test_a_study_that_stopped_at_a_plateau_is_finished(tmp_path):
+    inputs = sample(stopped={("cb", 1): 1})
+    rows = [row for row in inputs.rows if (row["arm"], row["seed"], row["round"]) != ("cb", 1, 2)]
+    page = page_of(inputs._replace(rows=rows), tmp_path)
+    assert "This study is not finished" not in page.text
+    assert "later rounds are of the seeds that went on" in page.text
+    page = page_of(inputs._replace(rows=rows[:-1]), tmp_path)
+    assert "full: 2 of 3 rounds finished" in page.text
+    assert "cb: " not in page.text.partition("not finished")[2].partition("Learning curves")[0]
+    assert "went on" not in page_of(sample(), tmp_path).text

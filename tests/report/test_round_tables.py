@@ -107,3 +107,13 @@ def test_nothing_finished_leaves_names_alone():
     table = by_title(sample(rows=[]))["AUROC"]
     assert table.columns == ()
     assert [(arm, cells) for arm, cells, _ in table.rows] == [("random", ()), ("cb", ()), ("full", ())]
+
+
+def test_beyond_a_stop_a_cell_says_of_how_many_seeds_it_is():
+    inputs = sample(stopped={("cb", 0): 1, ("cb", 2): 1})
+    inputs = inputs._replace(rows=[r for r in inputs.rows if (r["arm"], r["seed"]) != ("cb", 0) or r["round"] < 2])
+    inputs = inputs._replace(rows=[r for r in inputs.rows if (r["arm"], r["seed"]) != ("cb", 2) or r["round"] < 2])
+    random, cb, _ = by_title(inputs)["AUROC"].rows
+    assert cb[1][1].text == random[1][1].text.replace("0.710", "0.810")
+    assert cb[1][2] == Cell("0.910 (1 of 3 seeds)")
+    assert random[1][2].is_best is False  # of more seeds, but alone so

@@ -95,3 +95,10 @@ def test_summary_refuses_rows_without_a_column():
     del incomplete["seconds_embed"]
     with pytest.raises(InputError, match="row 2 of 2 lacks seconds_embed"):
         summary_table([row("a", 1, 0), incomplete])
+
+
+def test_seeds_that_stopped_early_count_where_they_ended():
+    rows = [row("a", 0, 0, auroc=0.5), row("a", 1, 0, auroc=0.6), row("a", 1, 1, num_labeled=20, auroc=0.8)]
+    (only,) = summary_table(rows)
+    assert (only["seeds"], only["labels"]) == ("2", "15")
+    assert only["auroc"].startswith("0.650 ± ")
