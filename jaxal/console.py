@@ -164,16 +164,23 @@ def _print_table(title: str, columns: list[str], rows: list[list[str]], num_text
 
 def print_result(rows: list[dict[str, Any]], workdir: Path) -> None:
     """Print one line for each arm at its last round, and where everything else is."""
+    from jaxal.report.external import external_rows
+    from jaxal.report.seconds import acquisition_share
     from jaxal.report.tables import summary_table
-    from jaxal.study.results import class_prevalences
+    from jaxal.study.results import class_prevalences, metric_rows
 
-    summary = summary_table(rows)
+    external = external_rows(rows, metric_rows(workdir)) if rows else []
+    summary = summary_table(rows, external=external)
     if summary:
         columns = [name.replace("_", " ") for name in summary[0]]
         cells = [list(line.values()) for line in summary]
-        _print_table("Test set, after the last round: mean ± half of the 95 % interval over seeds", columns, cells)
-        shares = ", ".join(f"{name} {share:.3g}" for name, share in class_prevalences(workdir).items())
-        print(f"Prevalence in the test set: {shares}")
+        sets = "Internal and external test set" if external else "Test set"
+        _print_table(f"{sets}, after the last round: mean ± half of the 95 % interval over seeds", columns, cells)
+        for split, name in {"test": "the test set", "external": "the external test set"}.items():
+            shares = [f"{each} {share:.3g}" for each, share in class_prevalences(workdir, split).items()]
+            if shares:
+                print(f"Prevalence in {name}: {', '.join(shares)}")
+        print(acquisition_share(rows))
     print(f"Run folder: {workdir}")
 
 

@@ -1,5 +1,7 @@
 """What does not change from round to round: data on its place, network, strategy, oracle."""
 
+from collections.abc import Mapping
+from types import MappingProxyType
 from typing import NamedTuple
 
 import jax.numpy as jnp
@@ -10,6 +12,7 @@ from jaxal.data.dataset import Dataset, parts_of
 from jaxal.data.loading import Images
 from jaxal.data.schedule import initial_labels, query_sizes
 from jaxal.experiment.embeddings import OnImages, Start
+from jaxal.data.subgroups import subgroups
 from jaxal.experiment.trunk import embedded_parts, last_layer
 from jaxal.models import registry
 from jaxal.models.facts import is_frozen
@@ -45,6 +48,7 @@ class Experiment(NamedTuple):
     validation: EvaluationSet | None  # None: held out of the labels bought, anew in each fit
     test_sets: dict[str, EvaluationSet]  # "test", and "external" where there is one
     weights_sha256: str  # of the file with pretrained weights; empty where there are none
+    subgroups: Mapping[str, Mapping[str, Array]] = MappingProxyType({})  # test set -> subgroup -> bool [n], its rows
 
 
 def make_experiment(
@@ -102,6 +106,9 @@ def make_experiment(
         validation=sets.pop("validation", None),
         test_sets=sets,
         weights_sha256=weights.sha256,
+        subgroups={
+            name: {group: jnp.asarray(rows) for group, rows in subgroups(parts[name].columns).items()} for name in sets
+        },
     )
 
 

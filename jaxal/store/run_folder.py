@@ -93,7 +93,8 @@ def _check_environment(folder: Path, environment: dict) -> None:
         if was != is_now:
             raise StoreError(
                 f"the {what} of the run in {folder} have changed: {name} was {was}, now it is {is_now}. "
-                f"Bring back the {what} that it was started with, or give these another --workdir."
+                f"Bring back {'the state without any' if was is None else f'the {what}'} that it was started with, "
+                "or give these another --workdir."
             )
     lines = list(_differences(recorded, now))
     if lines:

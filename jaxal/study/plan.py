@@ -55,7 +55,8 @@ def plan_study(study: StudyConfig, dataset: Dataset) -> StudyPlan:
     counts = [_counts(part, dataset) for part in (dataset.pool, dataset.validation, dataset.test, dataset.external)]
     arms = tuple(_plan_arm(study, arm, dataset) for arm in study.arms)
     minority = dataset.class_names[dataset.minority]
-    return StudyPlan(minority, *counts, arms=arms, notes=(*dataset.notes, *_notes(study, dataset, arms)))
+    notes = (*_weights_warnings(arms), *dataset.notes, *_notes(study, dataset, arms))
+    return StudyPlan(minority, *counts, arms=arms, notes=notes)
 
 
 def _counts(part: Part | None, dataset: Dataset) -> dict[str, int]:
@@ -132,6 +133,19 @@ def _model_notes(arms: tuple[ArmPlan, ...]) -> list[str]:
     return [
         f"Model: {text}" if len(sharing) == len(arms) else f"Model of {', '.join(sharing)}: {text}"
         for text, sharing in names.items()
+    ]
+
+
+def _weights_warnings(arms: tuple[ArmPlan, ...]) -> list[str]:
+    """Warn of each model that starts from random variables for lack of pretrained ones."""
+    lacking: dict[str, list[str]] = {}
+    for arm in arms:
+        if arm.model.lacks_weights:
+            lacking.setdefault(arm.model.lacks_weights, []).append(arm.name)
+    return [
+        f"WARNING: {'every arm' if len(names) == len(arms) else ', '.join(names)} starts from RANDOM weights, not from"
+        f" pretrained ones: {why}"
+        for why, names in lacking.items()
     ]
 
 

@@ -15,6 +15,7 @@ from jaxal.data.dataset import Dataset, choose_parts, load_source, make_dataset
 from jaxal.data.source import ImageSource
 from jaxal.errors import DataError, InputError, JaxalError, StoreError
 from jaxal.experiment import make_experiment
+from jaxal.report.external import external_rows
 from jaxal.report.learning_curve_figure import draw_learning_curves
 from jaxal.report.page import write_report
 from jaxal.store import lock, run_folder, signals
@@ -120,7 +121,8 @@ def _show(
     """Make tables, figures and page of what is finished; return the rows of results.csv."""
     rows = results.write_results(study, workdir)
     report = collect_report(study, workdir, plan, dataset_of)
-    draw_learning_curves(rows, workdir, full_arms=report.full_arms)
+    external = external_rows(rows, report.metric_rows)
+    draw_learning_curves(rows, workdir, full_arms=report.full_arms, external=external)
     write_report(report, workdir)
     return rows
 
@@ -170,8 +172,9 @@ def _run_arm(
     experiment = make_experiment(config, dataset, on_embedded=listener.on_embedded)
     if experiment.weights_sha256 != arm_plan.model.weights.sha256:
         raise StoreError(
-            f"arm {arm.name}, seed {seed}: the pretrained weights in {arm_plan.model.weights.source} have changed since"
-            " the study began. Bring back those that it was started with. Finished rounds are kept."
+            f"arm {arm.name}, seed {seed}: the pretrained weights in"
+            f" {arm_plan.model.weights.source or 'the installed package, which was not there,'} have changed since the"
+            " study began. Bring back what it was started with. Finished rounds are kept."
         )
 
     def on_round(number: int) -> None:

@@ -70,14 +70,15 @@ def test_an_external_test_set_stands_beside_the_internal_one():
     ]
     tables = by_title(inputs._replace(metric_rows=external))
     assert list(tables) == [
-        "AUROC",
+        "Internal test: AUROC",
         "External test: AUROC",
-        "Average precision",
+        "Internal test: average precision",
         "External test: average precision",
-        "Balanced accuracy",
+        "Internal test: balanced accuracy",
+        "External test: balanced accuracy",
         "Minority labels found",
     ]
-    assert tables["External test: AUROC"].columns == tables["AUROC"].columns
+    assert tables["External test: AUROC"].columns == tables["Internal test: AUROC"].columns
     assert tables["External test: AUROC"].rows[0][1][0] == Cell("0.550 ± 0.000")
     assert tables["External test: average precision"].rows[1][1][1] == Cell("not defined")
 

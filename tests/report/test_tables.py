@@ -66,6 +66,19 @@ def test_one_row_for_each_arm_at_its_last_round():
     ]
 
 
+def test_an_external_test_set_stands_beside_the_internal_one():
+    rows = [row("a", seed, 0, auroc=0.9, average_precision=0.5) for seed in range(2)]
+    external = [each | {"auroc": 0.7, "average_precision": None} for each in rows]
+    (only,) = summary_table(rows, external=external)
+    assert list(only)[3:7] == [
+        "internal_auroc",
+        "external_auroc",
+        "internal_average_precision",
+        "external_average_precision",
+    ]
+    assert list(only.values())[3:7] == ["0.900 ± 0.000", "0.700 ± 0.000", "0.500 ± 0.000", "not defined"]
+
+
 def test_unequal_seeds_show_a_mean_of_labels():
     (only,) = summary_table([row("a", 0, 0, num_labeled=10), row("a", 1, 0, num_labeled=11)])
     assert only["labels"] == "10.5"

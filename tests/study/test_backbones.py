@@ -318,6 +318,32 @@ def test_missing_weights_are_refused_before_there_is_a_folder(tmp_path, monkeypa
     assert not (tmp_path / "run").exists()
 
 
+def test_random_weights_for_lack_of_others_are_warned_of_and_kept_to(tmp_path, monkeypatch, weights, capsys):
+    (tmp_path / "t.toml").write_text(tomli_w.dumps(document("", "frozen", seeds=[0])))
+    words = [
+        "run",
+        str(tmp_path / "t.toml"),
+        "--workdir",
+        str(tmp_path / "run"),
+        "--model.init",
+        "imagenet_else_random",
+    ]
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+    told = "WARNING: every arm starts from RANDOM weights, not from pretrained ones: no weights of efficientnet_lite0"
+    assert main([*words, "--dry-run"]) == 0
+    assert told in capsys.readouterr().out
+    assert main([*words, "--training.num_epochs", "1"]) == 0
+    assert told in " ".join(capsys.readouterr().err.split())
+    assert told in (tmp_path / "run" / "report.html").read_text()
+    assert "weights_sha256" not in json.loads((tmp_path / "run" / "environment.json").read_text())
+    monkeypatch.setattr("jaxal.models.pretrained._not_installed", lambda config: "")
+    monkeypatch.setattr("jaxal.models.pretrained._packaged", lambda config: weights)
+    assert main([*words, "--training.num_epochs", "1"]) == 1
+    assert "Bring back the state without any that it was started with" in capsys.readouterr().err
+    assert main([*words, "--dry-run"]) == 0
+    assert told not in capsys.readouterr().out
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("kind", ["frozen", "fine_tuned"])
 def test_a_study_runs_with_the_whole_network_from_one_line(tmp_path, monkeypatch, kind):
