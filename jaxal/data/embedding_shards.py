@@ -51,7 +51,8 @@ __all__ = ["Embeddings", "make_embeddings", "open_embeddings"]
 SHARD_BYTES = 2**24
 # Says what a folder is for from the first moment on.
 MARK = "begun.json"
-OURS = re.compile(r"embeddings-\d{5,}\.(npy|json)|\..*\.tmp")
+SHARD_FILE = re.compile(r"embeddings-\d{5,}\.(npy|json)")
+TEMPORARY = re.compile(rf"\.({MARK}|{MANIFEST}|{SAMPLES}|{SHARD_FILE.pattern})\..*\.tmp")
 
 # Rows [a, b) of the source, one such for each shard -> their embeddings, float32 blocks [., D] in that order.
 EmbedFn = Callable[[Sequence[range]], Generator[np.ndarray, None, None]]
@@ -110,7 +111,7 @@ def make_embeddings(
     """
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        _claim(folder, of, setting)
+        _claim(folder, of, key_of(of, made_by), setting)
         finished = read_manifest(folder)
         if finished is not None and read_ids(folder, finished) is not None and not _damaged(folder, finished):
             return _opened(folder, finished, num_made=0)
@@ -165,12 +166,12 @@ def _opened(folder: Path, manifest: Manifest, num_made: int) -> Embeddings:
     return Embeddings(folder, manifest, Images(read, of.num_rows, (of.width,), np.float32), num_made)
 
 
-def _claim(folder: Path, of: EmbeddingsOf, setting: str) -> None:
-    """Refuse a folder of something else; mark an empty one as the place of these embeddings."""
+def _claim(folder: Path, of: EmbeddingsOf, key: str, setting: str) -> None:
+    """Refuse a folder of something else; mark one that is empty, or whose mark is damaged, as that of these."""
     finished, begun = read_manifest(folder), read_sealed(folder / MARK, EmbeddingsOf)
     there = finished.of if finished is not None else begun
     if there is None:
-        others = sorted(name for name in os.listdir(folder) if not re.fullmatch(rf"\.{MARK}\..*\.tmp", name))
+        others = sorted(name for name in os.listdir(folder) if not _is_ours(folder / name, key))
         if others:
             raise DataError(
                 f"{setting}: {shown(str(folder))} holds something else ({examples(others)}); nothing was changed. "
@@ -185,6 +186,14 @@ def _claim(folder: Path, of: EmbeddingsOf, setting: str) -> None:
     if begun is None:
         write_sealed(folder / MARK, of)
     clear_temporaries(folder, older_than=ABANDONED)
+
+
+def _is_ours(path: Path, key: str) -> bool:
+    """Tell whether a file may be of these embeddings, by its name and, of a shard, by its sidecar if that is whole."""
+    if SHARD_FILE.fullmatch(path.name):
+        sidecar = read_sealed(path.with_suffix(".json"), Sidecar)
+        return sidecar is None or sidecar.key == key
+    return path.name in (MARK, MANIFEST, SAMPLES) or bool(TEMPORARY.fullmatch(path.name))
 
 
 def _make(
@@ -260,7 +269,7 @@ def _write_shard(path: Path, num_rows: int, width: int, blocks: Iterator[np.ndar
 def _clear_others(folder: Path, names: set[str]) -> None:
     """Remove shards of an earlier, longer layout, made by other batches."""
     for path in folder.iterdir():
-        if OURS.fullmatch(path.name) and not path.name.startswith(".") and f"{path.stem}.npy" not in names:
+        if SHARD_FILE.fullmatch(path.name) and f"{path.stem}.npy" not in names:
             path.unlink(missing_ok=True)
 
 

@@ -177,6 +177,18 @@ def test_an_unfinished_folder_of_something_else_is_refused_too(tmp_path, whole):
         made(tmp_path / "whole", of=facts_of(seed=1))
 
 
+@pytest.mark.parametrize("damage", [cut, os.unlink])
+def test_a_damaged_mark_is_made_anew_where_nothing_speaks_of_other_embeddings(tmp_path, whole, damage):
+    for name in ("begun.json", "embeddings.json"):
+        damage(tmp_path / "whole" / name)
+    with pytest.raises(DataError, match=r"holds something else \(embeddings-00000\.json, .*; nothing was changed"):
+        made(tmp_path / "whole", of=facts_of(seed=1))
+    asked = []
+    assert made(tmp_path / "whole", asked=asked).num_made == 0
+    assert not asked
+    assert files_of(tmp_path / "whole") == whole
+
+
 def test_a_folder_with_something_else_in_it_is_left_alone(tmp_path):
     (tmp_path / "notes.txt").write_text("mine")
     with pytest.raises(DataError, match=r"holds something else \(notes\.txt\); nothing was changed"):
