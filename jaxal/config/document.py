@@ -110,6 +110,9 @@ def _parse_value(text: str) -> Any:
 def set_value(document: Document, path: str, text: str) -> None:
     """Set one value in place; `a.b.0.c` reaches into lists by number, and missing tables are made.
 
+    A table whose `kind` changes loses all else, which was said of the other kind; but an item of a list, such as an
+    arm, is not one of several forms, and stays.
+
     Raises:
         ConfigError: the path leads through a value that is no table, or past the end of a list.
     """
@@ -121,11 +124,15 @@ def set_value(document: Document, path: str, text: str) -> None:
         node = _list_item(node, part, path) if isinstance(node, list) else node.setdefault(part, {})
         if not isinstance(node, dict | list):
             raise ConfigError(f"--{path}: {'.'.join(walked)} is {node!r}, not a table that could hold more")
+    value = _parse_value(text)
     if isinstance(node, list):
         _list_item(node, last, path)
-        node[int(last)] = _parse_value(text)
-    else:
-        node[last] = _parse_value(text)
+        node[int(last)] = value
+        return
+    is_item = bool(parents) and parents[-1].isdecimal()
+    if last == "kind" and node.get("kind", value) != value and not is_item:
+        node.clear()
+    node[last] = value
 
 
 def _list_item(items: list, number: str, path: str) -> Any:

@@ -11,8 +11,8 @@ from jaxal.config.study import ExperimentConfig
 from jaxal.data.dataset import Dataset, parts_of
 from jaxal.data.loading import Images
 from jaxal.data.schedule import initial_labels, query_sizes
-from jaxal.experiment.embeddings import OnImages, Start
 from jaxal.data.subgroups import subgroups
+from jaxal.experiment.embeddings import OnImages, Start
 from jaxal.experiment.trunk import embedded_parts, last_layer
 from jaxal.models import registry
 from jaxal.models.facts import is_frozen

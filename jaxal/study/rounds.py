@@ -220,6 +220,7 @@ def _commit(
                     "train": record.seconds_train,
                     "embed": None if info is None else info.seconds_embed,
                     "acquire": None if info is None else info.seconds_acquire,
+                    "compile": None if info is None else info.seconds_compile,
                 },
                 "checkpoint": f"checkpoints/{number}",
                 "sha256": sha256,
