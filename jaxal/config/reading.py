@@ -113,6 +113,9 @@ def _contradictions(study: StudyConfig) -> Iterator[str]:
         yield f"seeds: must differ, got {list(study.seeds)}"
     yield from _schedule_contradictions(study.schedule)
     yield from _data_contradictions(study.data)
+    models = [arm.model or study.model for arm in study.arms]
+    if study.data.embeddings and not any(getattr(model, "trunk", "") == "frozen" for model in models):
+        yield 'data.embeddings: nothing would read them, no model has trunk = "frozen"; set that, or remove them'
     yield from _model_contradictions(study.model, "model")
     for number, arm in enumerate(study.arms):
         yield from _arm_contradictions(study, arm, f"arms.{number} ({arm.name})")

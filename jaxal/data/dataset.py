@@ -67,6 +67,7 @@ class Dataset(NamedTuple):
     mean: tuple[float, ...]
     std: tuple[float, ...]
     images: Images  # all of the source, by what sample_ids count
+    ids: np.ndarray  # str, of all of the source
     fingerprint: str  # of the source
     notes: tuple[str, ...] = ()  # what a reader of the results should know of the data
 
@@ -161,6 +162,7 @@ def make_dataset(source: ImageSource, config: DataConfig, seed: int) -> Dataset:
         mean=source.mean,
         std=source.std,
         images=_whole(source),
+        ids=source.ids,
         fingerprint=source.fingerprint,
         notes=(*source.notes, *parts.notes),
     )

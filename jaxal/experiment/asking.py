@@ -10,6 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from jaxal.errors import InputError
+from jaxal.experiment.embeddings import OnImages
 from jaxal.experiment.inputs import pool_inputs
 from jaxal.experiment.keys import ACQUIRE, DRAW_HEADS
 from jaxal.experiment.setup import Experiment
@@ -32,7 +33,10 @@ class AskInfo(NamedTuple):
 
 
 def ask(
-    experiment: Experiment, state: ExperimentState, answer: Callable[[np.ndarray], np.ndarray] | None = None
+    experiment: Experiment,
+    state: ExperimentState,
+    answer: Callable[[np.ndarray], np.ndarray] | None = None,
+    on_embedded: OnImages | None = None,
 ) -> tuple[ExperimentState, Query, AskInfo]:
     """Embed the pool and acquire the next query: at once, or schedule.reveal_every samples at a time.
 
@@ -46,6 +50,7 @@ def ask(
         state: between rounds.
         answer: returns the labels, int32, of the pool rows of a piece, as `tell` takes them; called for every piece
             but the last. It may be left out where the query is asked at once.
+        on_embedded: told how many images of the pool are embedded, of how many.
 
     Returns:
         (state, query, info): the state with the strategy's own renewed, but the pool as it was: the labels of the whole
@@ -66,7 +71,7 @@ def ask(
     began = time.perf_counter()
     draw_key = round_key(experiment, round_number, DRAW_HEADS)
     batch_size = experiment.config.training.inference_batch_size
-    embeddings = embed_images(experiment.model, state.variables, experiment.pool_images, batch_size)
+    embeddings = embed_images(experiment.model, state.variables, experiment.pool_images, batch_size, on_embedded)
     inputs = jax.block_until_ready(
         pool_inputs(experiment, draw_key, state.pool, state.variables, embeddings, labels_left=size)
     )

@@ -1,6 +1,6 @@
 """What does not change from round to round: data on its place, network, strategy, oracle."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from types import MappingProxyType
 from typing import NamedTuple
 
@@ -12,6 +12,7 @@ from jaxal.data.dataset import Dataset, parts_of
 from jaxal.data.loading import Images
 from jaxal.data.schedule import initial_labels, query_sizes
 from jaxal.data.subgroups import subgroups
+from jaxal.experiment.embeddings import OnImages, Start
 from jaxal.experiment.trunk import embedded_parts, last_layer
 from jaxal.models import registry
 from jaxal.models.facts import is_frozen
@@ -54,8 +55,7 @@ def make_experiment(
     config: ExperimentConfig,
     dataset: Dataset,
     *,
-    embedded_rows: np.ndarray | None = None,
-    on_embedded: Callable[[int, int], None] = lambda done, total: None,
+    on_embedded: OnImages = lambda done, total: None,
 ) -> Experiment:
     """Bind a config to its data; hidden labels of the pool go to the oracle and nowhere else.
 
@@ -66,8 +66,6 @@ def make_experiment(
     Args:
         config: of the experiment.
         dataset: its data.
-        embedded_rows: of the source, ascending: what a frozen trunk embeds for all seeds at once; the dataset's own
-            where absent.
         on_embedded: told how many images of how many have gone through a frozen trunk.
 
     Raises:
@@ -81,8 +79,8 @@ def make_experiment(
     weights = check_weights(network, config.model)
     parts = parts_of(dataset)
     if is_frozen(config.model):
-        model = last_layer(config, network, weights)
-        whole = embedded_parts(config, dataset, network, weights, embedded_rows, on_embedded)
+        beginning = Start(config, dataset, network, weights)
+        model, whole = last_layer(beginning), embedded_parts(beginning, on_embedded)
     else:
         model = augmented(pretrained_model(network, config.model, weights.sha256), config.augmentation)
         whole = {name: part.images for name, part in parts.items()}

@@ -16,7 +16,7 @@ CONFIG = "config.toml"
 ENVIRONMENT = "environment.json"
 
 # What a run goes on with unchanged or not at all, whatever else of its environment may differ.
-PINNED = {"data_sha256": "data", "weights_sha256": "pretrained weights"}
+PINNED = {"data_sha256": "data", "weights_sha256": "pretrained weights", "embeddings_sha256": "embeddings"}
 
 _SHOWN = 10
 _ABSENT = object()

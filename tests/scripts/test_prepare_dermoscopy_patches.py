@@ -68,7 +68,10 @@ def test_distinct_patches_with_the_labels_of_their_lesions(archive, tmp_path, mo
     for row in rows:
         number = int(row["image"][8:12]) + 1000 * (row["kind"] == "shifted")
         assert np.array_equal(np.asarray(Image.open(tmp_path / "out" / row["image"])), patch(number))
-    assert "29 distinct patches of 2 lesions (14 of asymmetric lesions, 15 of symmetric lesions)" in capsys.readouterr().out
+    assert (
+        "29 distinct patches of 2 lesions (14 of asymmetric lesions, 15 of symmetric lesions)"
+        in capsys.readouterr().out
+    )
     assert {path.name for path in tmp_path.iterdir()} == {"given.tar.gz", "out"}
     assert {path.name for path in (tmp_path / "out").iterdir()} == {"patches", "patches.csv"}
 

@@ -65,7 +65,11 @@ def test_it_runs_unchanged_but_for_size_and_epochs(folder, capsys):
     metrics = [row for row in read_csv(run / "metrics.csv") if row["metric"] == "num_samples"]
     for fact in ("sex", "age", "site"):
         for number in range(4):
-            at = {row["split"]: int(row["value"]) for row in metrics if (row["arm"], row["round"]) == ("cb_dal", str(number))}
+            at = {
+                row["split"]: int(row["value"])
+                for row in metrics
+                if (row["arm"], row["round"]) == ("cb_dal", str(number))
+            }
             assert sum(size for split, size in at.items() if split.startswith(f"test:{fact}=")) == at["test"]
     assert 'id="subgroups"' in (run / "report.html").read_text()
     assert "weights_sha256" not in json.loads((run / "environment.json").read_text())
