@@ -87,6 +87,25 @@ def test_a_key_and_a_place_decide_and_nothing_else():
     np.testing.assert_array_equal(draw(KEY, images[:5]), one[:5])
 
 
+@pytest.mark.parametrize("flips", FLIPS)
+def test_flips_come_before_the_turn_and_are_drawn_alike(flips):
+    alone = augment(AugmentationConfig(flips=flips), KEY, jnp.asarray(IMAGES))
+    barely_turned = augment(AugmentationConfig(flips=flips, rotation=1e-6), KEY, jnp.asarray(IMAGES))
+    np.testing.assert_allclose(barely_turned, alone, atol=0.01)
+    config = AugmentationConfig(flips=flips, rotation=60.0)
+    turned = augment(config, KEY, jnp.asarray(IMAGES))
+    degrees = found_degrees(config)
+    np.testing.assert_allclose(turned, rotate(alone, degrees), atol=0.05)
+
+
+def found_degrees(config):
+    """Draw the angles as they are drawn, without the flips."""
+    ramp = jnp.asarray(np.arange(9, dtype=np.float32)[None, :, None, None].repeat(9, 2).repeat(40, 0))
+    turned = augment(AugmentationConfig(rotation=config.rotation), KEY, ramp)
+    down, right = turned[:, 5, 4, 0] - turned[:, 3, 4, 0], turned[:, 4, 5, 0] - turned[:, 4, 3, 0]
+    return jnp.rad2deg(jnp.arctan2(right, down))
+
+
 def test_nothing_to_change_compiles_to_nothing():
     config = AugmentationConfig()
     assert config.is_none
