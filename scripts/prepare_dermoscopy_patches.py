@@ -107,8 +107,9 @@ def read_files(data: bytes) -> dict[str, bytes]:
     files = {}
     with tarfile.open(fileobj=io.BytesIO(data), mode="r|gz") as archive:
         for member in archive:
-            file = archive.extractfile(member) if member.name.endswith((".bmp", ".csv")) else None
-            if file is not None:  # a plain file
+            is_wanted = member.isfile() and member.name.endswith((".bmp", ".csv"))
+            file = archive.extractfile(member) if is_wanted else None
+            if file is not None:
                 files[member.name.removeprefix(TOP)] = file.read()
     return files
 

@@ -5,7 +5,7 @@ from typing import NamedTuple
 from jaxal.evaluation.learning_curve import Row
 from jaxal.report.curve_panel import METRICS, Metric
 
-__all__ = ["EXTERNAL", "Shown", "external_rows", "shown_metrics"]
+__all__ = ["EXTERNAL", "Shown", "external_rows", "shown_metrics", "titled"]
 
 # What is shown of an external test set: columns of results.csv, which has the internal one's.
 EXTERNAL = {
@@ -55,14 +55,15 @@ def shown_metrics(rows: list[Row], external: list[Row], columns: tuple[str, ...]
     for column in columns:
         metric = METRICS[column]
         if external and column in _OF_TEST:
-            metric = metric._replace(title=_titled("Internal test", metric))
+            metric = metric._replace(title=titled("Internal test", metric))
         shown.append(Shown(metric, column, rows, "test"))
         if external and column in EXTERNAL:
             metric = EXTERNAL[column]
-            shown.append(Shown(metric._replace(title=_titled("External test", metric)), column, external, "external"))
+            shown.append(Shown(metric._replace(title=titled("External test", metric)), column, external, "external"))
     return shown
 
 
-def _titled(part: str, metric: Metric) -> str:
+def titled(part: str, metric: Metric) -> str:
+    """Names a metric of a part of the data, such as "External test: average precision"."""
     title = metric.title if metric.title.isupper() else metric.title[0].lower() + metric.title[1:]
     return f"{part}: {title}"

@@ -5,6 +5,7 @@ from typing import Any
 from jaxal.data.subgroups import place_of
 from jaxal.evaluation.learning_curve import interval
 from jaxal.report.curve_panel import METRICS
+from jaxal.report.external import titled
 from jaxal.report.inputs import ReportInputs
 from jaxal.report.round_tables import Cell, RoundTable
 from jaxal.report.tables import last_rounds
@@ -14,8 +15,6 @@ __all__ = ["subgroup_tables"]
 
 _SHOWN = ("auroc", "average_precision", "balanced_accuracy")
 Values = dict[tuple, list[Any]]  # (split, class, metric, arm) -> one for each seed
-
-_PARTS = {"test": "Test", "external": "External test"}
 
 
 def subgroup_tables(inputs: ReportInputs) -> list[RoundTable]:
@@ -35,7 +34,9 @@ def subgroup_tables(inputs: ReportInputs) -> list[RoundTable]:
     for row in rows:
         values.setdefault((row["split"], row["class"], row["metric"], row["arm"]), []).append(row["value"])
     tables = []
-    for part, part_title in _PARTS.items():
+    has_external = any(split == "external" for split, *_ in values)
+    parts = {"test": "Internal test" if has_external else "Test", "external": "External test"}
+    for part, part_title in parts.items():
         groups = {split.partition(":")[2] for split, *_ in values if split.startswith(f"{part}:")}
         for fact in dict.fromkeys(name.partition("=")[0] for name in sorted(groups, key=place_of)):
             of_fact = sorted((name for name in groups if name.startswith(f"{fact}=")), key=place_of)
@@ -52,7 +53,7 @@ def subgroup_tables(inputs: ReportInputs) -> list[RoundTable]:
                     )
                     for arm in arms
                 )
-                tables.append(RoundTable(f"{part_title}, by {fact}: {metric.title}", headings, lines))
+                tables.append(RoundTable(titled(f"{part_title}, by {fact}", metric), headings, lines))
     return tables
 
 

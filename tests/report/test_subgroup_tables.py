@@ -38,12 +38,12 @@ def test_arms_and_subgroups_at_the_last_round():
     inputs = inputs._replace(metric_rows=metric_rows(inputs, SCORES))
     tables = {table.title: table for table in subgroup_tables(inputs)}
     assert [title for title in tables if title.endswith("AUROC")] == [
-        "Test, by sex: AUROC",
-        "Test, by age: AUROC",
+        "Internal test, by sex: AUROC",
+        "Internal test, by age: AUROC",
         "External test, by sex: AUROC",
     ]
     assert len(tables) == 9
-    table = tables["Test, by sex: AUROC"]
+    table = tables["Internal test, by sex: AUROC"]
     assert table.columns == (
         ("all", "100 images, 10 of rare"),
         ("female", "40 images, 6 of rare"),
@@ -58,7 +58,7 @@ def test_arms_and_subgroups_at_the_last_round():
     external = tables["External test, by sex: AUROC"]
     assert [name for name, _ in external.columns] == ["all", "female"]
     assert external.rows[0][1] == (Cell("0.400 ± 0.000"), Cell("0.300 ± 0.000"))
-    assert tables["Test, by sex: Average precision"].rows[0][1][1] == Cell("")
+    assert tables["Internal test, by sex: average precision"].rows[0][1][1] == Cell("")
 
 
 def test_a_subgroup_that_some_test_sets_lack_is_of_the_others():
@@ -79,4 +79,4 @@ def test_the_page_has_them_only_where_there_are_such_facts(tmp_path):
     assert 'id="subgroups"' not in write_report(inputs, tmp_path).read_text()
     page = write_report(inputs._replace(metric_rows=metric_rows(inputs, SCORES)), tmp_path).read_text()
     assert 'id="subgroups"' in page
-    assert "Test, by age: AUROC" in page
+    assert "Internal test, by age: AUROC" in page
