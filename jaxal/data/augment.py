@@ -45,12 +45,14 @@ def augment(config: AugmentationConfig, key: PRNGKey, images: Shaped[Array, "B H
             images = flip(images, is_flipped, axis)
         return images
     angle = functools.partial(jax.random.uniform, minval=-config.rotation, maxval=config.rotation)
-    sources = list(_sources(*images.shape[1:3], draw(ANGLE, angle)))
+    _, height, width, _ = images.shape
+    sources = list(_sources(height, width, draw(ANGLE, angle)))
     # Flipped images are not made and then turned: XLA would flip anew for each pixel that it gathers.
     for axis, is_flipped in flipped.items():
         there = images.shape[axis] - 1 - sources[axis - 1]
         sources[axis - 1] = jnp.where(is_flipped[:, None, None], there, sources[axis - 1])
-    return _interpolated(images, *sources)
+    rows, columns = sources
+    return _interpolated(images, rows, columns)
 
 
 def flip(images: Shaped[Array, "B H W ch"], is_flipped: Bool[Array, " B"], axis: int) -> Shaped[Array, "B H W ch"]:
@@ -70,7 +72,9 @@ def rotate(images: Shaped[Array, "B H W ch"], degrees: Float[Array, " B"]) -> Fl
     Returns:
         float32 where images are whole numbers, else their own type.
     """
-    return _interpolated(images, *_sources(*images.shape[1:3], degrees))
+    _, height, width, _ = images.shape
+    rows, columns = _sources(height, width, degrees)
+    return _interpolated(images, rows, columns)
 
 
 def _interpolated(
