@@ -2,6 +2,7 @@
 
 import contextlib
 import functools
+import time
 import tomllib
 from collections.abc import Callable
 from pathlib import Path
@@ -44,6 +45,7 @@ class StudyListener(NamedTuple):
     on_round: Callable[[str, int, int, int], None] = lambda arm, seed, number, num_rounds: None
     on_note: Callable[[str], None] = lambda text: None
     on_images: Callable[[int, int], None] = lambda done, total: None  # image files read so far, of how many
+    on_trunk: Callable[[float], None] = lambda seconds: None  # what a frozen trunk's one pass over the images took
     on_embedded: Callable[[int, int], None] = lambda done, total: None  # images of one pass, of how many
 
 
@@ -169,7 +171,16 @@ def _run_arm(
     if is_finished(study.schedule, recorded_rounds(folder), num_rounds):
         return
     config, dataset = experiment_config(study, arm, seed), dataset_of(seed)
-    experiment = make_experiment(config, dataset, on_embedded=listener.on_embedded)
+    began, num_embedded = time.perf_counter(), 0
+
+    def on_embedded(done: int, total: int) -> None:
+        nonlocal num_embedded
+        num_embedded = done
+        listener.on_embedded(done, total)
+
+    experiment = make_experiment(config, dataset, on_embedded=on_embedded)
+    if num_embedded:
+        listener.on_trunk(time.perf_counter() - began)
     if experiment.weights_sha256 != arm_plan.model.weights.sha256:
         raise StoreError(
             f"arm {arm.name}, seed {seed}: the pretrained weights in"
