@@ -105,10 +105,11 @@ def run_study(
         environment = describe_environment(source, _weights(plan), _embeddings(plan))
         run_folder.open_run(workdir, text, tomllib.loads(text), environment)
         listener.on_plan(plan, _remaining_steps(study, plan, workdir))
+        write = _seldom(functools.partial(results.write_results, study, workdir))
         try:
             for arm, arm_plan in zip(study.arms, plan.arms, strict=True):
                 for seed in study.seeds:
-                    _run_arm(study, arm, arm_plan, seed, dataset_of, workdir, listener)
+                    _run_arm(study, arm, arm_plan, seed, dataset_of, workdir, listener, write)
         except (JaxalError, KeyboardInterrupt, signals.Terminated):
             with contextlib.suppress(JaxalError):  # what stopped the study is what its user is told
                 _show(study, workdir, plan, dataset_of)
@@ -127,6 +128,21 @@ def _show(
     draw_learning_curves(rows, workdir, full_arms=report.full_arms, external=external)
     write_report(report, workdir)
     return rows
+
+
+def _seldom(write: Callable[[], Any]) -> Callable[[], None]:
+    """Let result files be made anew in a twentieth of the time at most: they grow with every round."""
+    due = 0.0
+
+    def write_if_due() -> None:
+        nonlocal due
+        began = time.perf_counter()
+        if began >= due:
+            write()
+            ended = time.perf_counter()
+            due = ended + 20 * (ended - began)
+
+    return write_if_due
 
 
 def _polling(listener: StudyListener, raise_if_stopped: Callable[[], None]) -> StudyListener:
@@ -165,6 +181,7 @@ def _run_arm(
     dataset_of: Callable[[int], Dataset],
     workdir: Path,
     listener: StudyListener,
+    write: Callable[[], None],
 ) -> None:
     folder = results.run_folder(workdir, arm.name, seed)
     num_rounds = len(arm_plan.num_labeled) - 1
@@ -189,7 +206,7 @@ def _run_arm(
         )
 
     def on_round(number: int) -> None:
-        results.write_results(study, workdir)
+        write()
         listener.on_round(arm.name, seed, number, num_rounds)
 
     try:
