@@ -32,8 +32,7 @@ def test_a_fit_begins_anew_or_with_what_the_round_before_kept(monkeypatch, begin
         return FitResult(model.init(key), 1, 1)
 
     monkeypatch.setattr(rounds, "fit", fit)
-    monkeypatch.setattr(rounds, "evaluate_model", lambda *_: None)  # compiling a network takes ten seconds
-    monkeypatch.setattr(rounds, "split_rows", lambda *_: ())
+    monkeypatch.setattr(rounds, "_scored", lambda *_: [])  # compiling a network takes ten seconds
     experiment = experiment_of(arms=[RANDOM], training={"start": begin})
     query = Query(jnp.arange(9, dtype=jnp.int32), jnp.zeros(9, bool))
     zeroth, _ = start(experiment)
