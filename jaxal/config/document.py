@@ -26,7 +26,7 @@ __all__ = [
 Document = dict[str, Any]
 
 # Tables of an arm that override the study's table of the same name, key by key.
-ARM_OVERRIDES = ("model", "training")
+ARM_OVERRIDES = ("model", "training", "augmentation")
 # The start of a source given as text.
 TFDS = "tfds:"
 
@@ -154,7 +154,7 @@ def _table(node: Document, name: str) -> Document:
 
 
 def expand_arms(document: Document) -> None:
-    """Lay each arm's `[arms.training]` and `[arms.model]` over the study's tables, key by key, in place.
+    """Lay the tables of each arm, such as `[arms.training]`, over the study's, key by key, in place.
 
     After all values are set: what is set in the study must reach every arm that does not say otherwise.
     """

@@ -128,6 +128,8 @@ def _schedule_contradictions(schedule: ScheduleConfig) -> Iterator[str]:
     fractions = schedule.labeled_fractions or ()
     if any(later <= earlier for earlier, later in itertools.pairwise(fractions)):
         yield f"schedule.labeled_fractions: must grow, got {list(fractions)}"
+    if schedule.plateau_gain and schedule.plateau_rounds is None:
+        yield "schedule: plateau_gain needs plateau_rounds, the rounds to wait for it"
 
 
 def _data_contradictions(data: DataConfig) -> Iterator[str]:
@@ -153,6 +155,17 @@ def _arm_contradictions(study: StudyConfig, arm: ArmConfig, where: str) -> Itera
     training = arm.training or study.training
     if training.final_learning_rate > training.learning_rate:
         yield f"{where}: training.final_learning_rate exceeds learning_rate"
+    model, augmentation = arm.model or study.model, arm.augmentation or study.augmentation
+    if not augmentation.is_none and not isinstance(model, OrganCNNConfig) and model.trunk == "frozen":
+        yield (
+            f'{where}: augmentation needs trunk = "fine_tuned": through a frozen trunk every image goes once, as it is;'
+            " set that, or remove augmentation"
+        )
+    if training.micro_batch_size and training.batch_size % training.micro_batch_size:
+        yield (
+            f"{where}: training.micro_batch_size = {training.micro_batch_size} does not divide"
+            f" batch_size = {training.batch_size}"
+        )
 
 
 def plain_form(study: StudyConfig) -> dict[str, Any]:
@@ -188,6 +201,7 @@ def experiment_config(study: StudyConfig, arm: ArmConfig, seed: int) -> Experime
         schedule=study.schedule,
         model=arm.model or study.model,
         training=arm.training or study.training,
+        augmentation=arm.augmentation or study.augmentation,
         mc_dropout=study.mc_dropout,
         strategy=arm.strategy,
         seed=seed,

@@ -4,6 +4,7 @@ from typing import Annotated, Literal
 
 from msgspec import Meta
 
+from jaxal.config.augmentation import AugmentationConfig
 from jaxal.config.data import DataConfig
 from jaxal.config.models import ModelConfig, OrganCNNConfig
 from jaxal.config.strategies import StrategyConfig
@@ -27,6 +28,9 @@ class ScheduleConfig(ConfigStruct, frozen=True):
         labeled_fractions: instead of both, the labeled shares of the pool to reach, one query each.
         reveal_every: of each query so many labels are asked at a time, and revealed before the next are chosen; the
             model is fitted once the query is complete. By default the whole query is asked at once.
+        plateau_rounds: nothing more is asked once the best validation AUROC has not grown by more than plateau_gain for
+            so many rounds; rounds whose AUROC is not defined do not count. By default the whole budget is spent.
+        plateau_gain: AUROC, absolute.
     """
 
     initial_fraction: Annotated[float, Meta(gt=0, lt=1)] | None = None
@@ -35,6 +39,8 @@ class ScheduleConfig(ConfigStruct, frozen=True):
     num_rounds: Annotated[int, Meta(ge=0)] | None = None
     labeled_fractions: tuple[Annotated[float, Meta(gt=0, le=1)], ...] | None = None
     reveal_every: Annotated[int, Meta(ge=1)] | None = None
+    plateau_rounds: Annotated[int, Meta(ge=1)] | None = None
+    plateau_gain: Annotated[float, Meta(ge=0, le=1)] = 0.0
 
 
 class MCDropoutConfig(ConfigStruct, frozen=True):
@@ -56,7 +62,7 @@ class ArmConfig(ConfigStruct, frozen=True):
         name: unique; names its folder.
         kind: "active" asks by its strategy; "full" trains once on every label of the pool (the upper bound).
         strategy: of an active arm.
-        model, training: what this arm changes; in a config file a table here overrides the study's, key by key,
+        model, training, augmentation: what this arm changes; in a config file a table here overrides the study's, key by key,
             and a word for a model stands for a table (see MODEL_WORDS).
     """
 
@@ -65,6 +71,7 @@ class ArmConfig(ConfigStruct, frozen=True):
     strategy: StrategyConfig | None = None
     model: ModelConfig | None = None
     training: TrainingConfig | None = None
+    augmentation: AugmentationConfig | None = None
 
 
 class StudyConfig(ConfigStruct, frozen=True):
@@ -77,6 +84,7 @@ class StudyConfig(ConfigStruct, frozen=True):
     seeds: Annotated[tuple[Seed, ...], Meta(min_length=1)] = (0,)
     model: ModelConfig = OrganCNNConfig()
     training: TrainingConfig = TrainingConfig()
+    augmentation: AugmentationConfig = AugmentationConfig()
     mc_dropout: MCDropoutConfig = MCDropoutConfig()
 
 
@@ -87,6 +95,7 @@ class ExperimentConfig(ConfigStruct, frozen=True):
     schedule: ScheduleConfig
     model: ModelConfig
     training: TrainingConfig
+    augmentation: AugmentationConfig
     mc_dropout: MCDropoutConfig
     strategy: StrategyConfig | None
     seed: Seed

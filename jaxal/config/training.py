@@ -26,24 +26,40 @@ class AdamWConfig(ConfigStruct, frozen=True, tag_field="kind", tag="adamw"):
     weight_decay: Annotated[float, Meta(ge=0, le=LARGEST)] = 1e-4
 
 
+# An arm's table lies over the study's and TOML has no null: what can be off is off by a value, here 0.
 class TrainingConfig(ConfigStruct, frozen=True):
-    """How a model is fitted to the labeled set, from scratch in every round.
+    """How a model is fitted to the labeled set, in every round.
 
     Fields:
         num_epochs: passes over the labeled set; every batch is full, the last one wraps around.
         batch_size: B of SGD.
+        micro_batch_size: images at a time on the device, a divisor of batch_size: the gradients of the parts are
+            averaged, and one optimization step is taken for each batch. Without batch norm the result is that of whole
+            batches up to rounding; batch norm goes by the statistics of each part. 0: the whole batch.
         optimizer: Adam or AdamW.
         learning_rate, final_learning_rate: ends of the cosine schedule over all steps of the fit.
         loss: "cross_entropy" (softmax) or "bce" (two classes: softplus on l₁ - l₀).
         validate_every: epochs between validations; the variables of the best validation AUROC are kept.
+        early_stop: a fit ends once so many epochs have passed without a better validation; the cosine still runs over
+            num_epochs. 0: all epochs are run.
+        start: "restart" fits every round from the initial variables, "continue" from those that the round before kept,
+            with a new optimizer.
         inference_batch_size: images per forward batch in evaluation and embedding.
     """
 
     num_epochs: Annotated[int, Meta(ge=1)] = 50
     batch_size: Annotated[int, Meta(ge=1)] = 32
+    micro_batch_size: Annotated[int, Meta(ge=0)] = 0
     optimizer: AdamConfig | AdamWConfig = AdamConfig()
     learning_rate: Positive = 1e-3
     final_learning_rate: Annotated[float, Meta(ge=0, le=LARGEST)] = 1e-12
     loss: Literal["cross_entropy", "bce"] = "cross_entropy"
     validate_every: Annotated[int, Meta(ge=1)] = 1
+    early_stop: Annotated[int, Meta(ge=0)] = 0
+    start: Literal["restart", "continue"] = "restart"
     inference_batch_size: Annotated[int, Meta(ge=1)] = 256
+
+    @property
+    def num_parts(self) -> int:
+        """How many parts of a batch go through the network one after the other."""
+        return self.batch_size // (self.micro_batch_size or self.batch_size)

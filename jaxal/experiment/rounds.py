@@ -29,6 +29,7 @@ class RoundRecord(NamedTuple):
     metrics: tuple[MetricRow, ...]
     seconds_train: float
     best_epoch: int
+    num_epochs: int  # run, up to a stop
 
 
 def start(
@@ -84,6 +85,7 @@ def _fit_and_evaluate(
         validation,
         positive_class=experiment.minority,
         max_labeled=max_labeled,
+        begin=state.variables if config.start == "continue" and int(state.pool.round) > 0 else None,
         on_steps=on_steps,
     )
     jax.block_until_ready(fitted.variables)
@@ -94,7 +96,7 @@ def _fit_and_evaluate(
         metrics = jax.device_get(metrics)
         # A network that no label has trained has no score, only what its random start happens to give.
         rows += split_rows(name, metrics if fitted.best_epoch > 0 else undefined(metrics), experiment.class_names)
-    record = RoundRecord(tuple(rows), seconds_train, fitted.best_epoch)
+    record = RoundRecord(tuple(rows), seconds_train, fitted.best_epoch, fitted.num_epochs)
     return state._replace(variables=fitted.variables), record
 
 

@@ -19,6 +19,7 @@ from jaxal.oracle import Oracle, simulated_oracle
 from jaxal.pool import UNLABELED
 from jaxal.strategies.registry import make_strategy
 from jaxal.strategies.strategy import Strategy
+from jaxal.training.augmentation import augmented
 from jaxal.training.placement import place_images
 from jaxal.training.trainer import EvaluationSet
 from jaxal.typing import Array, Shaped
@@ -30,7 +31,7 @@ class Experiment(NamedTuple):
     """What does not change from round to round."""
 
     config: ExperimentConfig
-    model: Model  # where the trunk is frozen, of its embeddings
+    model: Model  # augments what it is trained on; where the trunk is frozen, of its embeddings
     strategy: Strategy | None  # None: the arm asks nothing
     oracle: Oracle
     class_names: tuple[str, ...]
@@ -80,7 +81,7 @@ def make_experiment(
         model = last_layer(config, network, weights)
         whole = embedded_parts(config, dataset, network, weights, embedded_rows, on_embedded)
     else:
-        model = pretrained_model(network, config.model, weights.sha256)
+        model = augmented(pretrained_model(network, config.model, weights.sha256), config.augmentation)
         whole = {name: part.images for name, part in parts.items()}
     images = place_images(whole, config.data.images_in_memory)
     sets = {

@@ -61,6 +61,7 @@ def write_report(inputs: ReportInputs, folder: Path) -> Path:
         facts=_facts(inputs),
         missing=_missing(inputs),
         num_seeds=len(inputs.seeds),
+        has_stops=bool(inputs.stopped),
         sizes_vary=inputs.sizes_vary,
         curves=curves,
         tables=round_tables(inputs),
@@ -122,10 +123,11 @@ def _facts(inputs: ReportInputs) -> list[tuple[str, str]]:
 def _missing(inputs: ReportInputs) -> list[str]:
     """Says which arms have not finished what was planned."""
     told = []
-    for arm, planned in inputs.planned_rounds.items():
+    for arm, rounds in inputs.planned_rounds.items():
         finished = sum(row["arm"] == arm for row in inputs.rows)
-        if finished < planned * len(inputs.seeds):
-            told.append(f"{arm}: {number(finished)} of {number(planned * len(inputs.seeds))} rounds finished")
+        planned = sum(inputs.stopped.get((arm, seed), rounds - 1) + 1 for seed in inputs.seeds)
+        if finished < planned:
+            told.append(f"{arm}: {number(finished)} of {number(planned)} rounds finished")
     return told
 
 

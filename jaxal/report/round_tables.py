@@ -85,6 +85,7 @@ def _cell(inputs: ReportInputs, arm: str, point: CurvePoint | None, decimals: in
     if point is None:
         return Cell("")
     num_seeds = sum(row["arm"] == arm and row["round"] == point.round for row in inputs.rows)
+    num_seeds += sum(of == arm and last < point.round for (of, _), last in inputs.stopped.items())
     return Cell(estimate(point.interval, num_seeds, decimals), is_best)
 
 

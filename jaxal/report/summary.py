@@ -182,13 +182,17 @@ def _labeled(inputs: ReportInputs, compared: _Comparison, round_: int) -> str:
 
 
 def _last_common_round(inputs: ReportInputs) -> int | None:
-    """Finds the latest round that all active arms which have begun have finished with one seed at least."""
+    """Finds the latest round that all active arms which have begun have finished with one seed at least.
+
+    It lies before any run stopped at a plateau: beyond, the seeds that went on would stand for all.
+    """
     finished: dict[str, set[tuple[int, int]]] = {}
     for row in inputs.rows:
         if row["arm"] not in inputs.full_arms:
             finished.setdefault(row["arm"], set()).add((row["round"], row["seed"]))
     common = set.intersection(*finished.values()) if finished else set()
-    return max((round_ for round_, _ in common), default=None)
+    first_stop = min(inputs.stopped.values(), default=None)
+    return max((round_ for round_, _ in common if first_stop is None or round_ <= first_stop), default=None)
 
 
 def _full_mean(inputs: ReportInputs, column: str, seeds: tuple[int, ...]) -> float | None:

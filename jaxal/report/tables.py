@@ -10,14 +10,14 @@ _SECONDS = ("seconds_train", "seconds_embed", "seconds_acquire")
 
 
 def summary_table(rows: list[Row], *, confidence: float = 0.95) -> list[dict[str, str]]:
-    """Summarizes every arm at its last round, over seeds, in order of first appearance.
+    """Summarizes every arm at the last round of each of its seeds, in order of first appearance.
 
     Args:
       rows: Typed rows of results.csv, keys as in its header; None where a cell is empty.
       confidence: Coverage of the intervals behind "±", Student-t over seeds.
 
     Returns:
-      For each arm, ready to print: `arm`, `seeds` (runs at that round), `labels` (mean number labeled), `auroc` and
+      For each arm, ready to print: `arm`, `seeds`, `labels` (mean number labeled), `auroc` and
       `average_precision` ("0.912 ± 0.013"; "0.912" from one seed; "not defined" from none; "(2 of 3 seeds)" added
       where only some define it), `minority_found` (mean), `seconds` (mean over seeds of train + embed + acquire over
       all rounds).
@@ -26,16 +26,18 @@ def summary_table(rows: list[Row], *, confidence: float = 0.95) -> list[dict[str
       InputError: a row without one of these columns, or two rows of one arm, seed and round.
     """
     require_columns(rows, ("auroc", "average_precision", "minority_labeled", *_SECONDS))
-    curves = learning_curves(rows, "num_labeled")
+    arms = list(learning_curves(rows, "num_labeled"))
     seconds = {each.arm: each.total for each in arm_seconds(rows)}
     table = []
-    for arm, curve in curves.items():
-        last = [row for row in rows if (row["arm"], row["round"]) == (arm, curve[-1].round)]
+    for arm in arms:
+        # Seeds end with unequal rounds where they stopped at a plateau.
+        of_seeds = {row["seed"]: row for row in sorted(rows, key=lambda row: row["round"]) if row["arm"] == arm}
+        last = list(of_seeds.values())
 
         def at_last_round(column: str, last: list[Row] = last) -> Interval:
             return interval([row[column] for row in last], confidence)
 
-        labels = curve[-1].num_labeled
+        labels = sum(row["num_labeled"] for row in last) / len(last)
         table.append(
             {
                 "arm": arm,

@@ -13,6 +13,7 @@ from jaxal.data.problems import counted
 from jaxal.errors import ConfigError
 from jaxal.experiment import make_model, plan_labels
 from jaxal.models.facts import ModelFacts, describe_model, model_facts
+from jaxal.study.protocol_notes import protocol_notes
 from jaxal.training.batches import steps_per_epoch
 
 __all__ = ["ArmPlan", "StudyPlan", "plan_study"]
@@ -97,7 +98,7 @@ def _notes(study: StudyConfig, dataset: Dataset, arms: tuple[ArmPlan, ...]) -> l
             notes.append(f"Sizes are those of seed {study.seeds[0]}; whole groups shift them from seed to seed.")
     if study.schedule.initial_fraction is not None:
         notes.append("The initial labels are drawn class by class, which uses labels that nobody has bought yet.")
-    notes += _reveal_notes(study) + _model_notes(arms)
+    notes += _reveal_notes(study) + protocol_notes(study) + _model_notes(arms)
     minority = dataset.class_names[dataset.minority]
     for name in ("pool", "validation", "test", "external"):
         part = getattr(dataset, name)

@@ -18,6 +18,7 @@ from jaxal.store.run_folder import CONFIG, ENVIRONMENT
 from jaxal.study import results
 from jaxal.study.plan import StudyPlan
 from jaxal.study.rounds import journal_path, recorded_rounds
+from jaxal.study.stopping import describe_stop, final_round
 
 __all__ = ["collect_report"]
 
@@ -47,6 +48,7 @@ def collect_report(
         "test": plan.test_counts,
         "external": plan.external_counts,
     }
+    stops = _stops(study, workdir, plan)
     return ReportInputs(
         name=study.name,
         planned_rounds={arm.name: len(arm.num_labeled) for arm in plan.arms},
@@ -64,12 +66,25 @@ def collect_report(
             for seed in study.seeds
             for query in _asked(arm.name, seed, results.run_folder(workdir, arm.name, seed))
         ],
-        notes=plan.notes,
+        notes=(*plan.notes, *(f"{arm}, seed {seed} {told}." for (arm, seed), (_, told) in stops.items())),
         config_text=(workdir / CONFIG).read_text(encoding="utf-8"),
         environment=json.loads((workdir / ENVIRONMENT).read_text(encoding="utf-8")),
         images_of=images_of,
+        stopped={run: last for run, (last, _) in stops.items()},
         sizes_vary=dataset.pool.groups is not None and len(study.seeds) > 1,
     )
+
+
+def _stops(study: StudyConfig, workdir: Path, plan: StudyPlan) -> dict[tuple[str, int], tuple[int, str]]:
+    """Return for each arm and seed that stopped before its last round where that was, and why."""
+    found = {}
+    for arm in plan.arms:
+        for seed in study.seeds:
+            rounds = recorded_rounds(results.run_folder(workdir, arm.name, seed))
+            told = describe_stop(study.schedule, rounds, len(arm.num_labeled) - 1)
+            if told is not None:
+                found[arm.name, seed] = (final_round(study.schedule, rounds, len(arm.num_labeled) - 1), told)
+    return found
 
 
 def _metric_rows(study: StudyConfig, workdir: Path) -> list[Row]:

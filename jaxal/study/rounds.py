@@ -23,6 +23,7 @@ from jaxal.experiment import (
 from jaxal.pool import Query
 from jaxal.store import checkpoints, journal, signals
 from jaxal.strategies.balanced import BALANCING
+from jaxal.study.stopping import final_round, is_finished
 
 __all__ = ["recorded_rounds", "run_rounds"]
 
@@ -61,7 +62,7 @@ def run_rounds(
     on_round: Callable[[int], None],
     on_note: Callable[[str], None],
 ) -> None:
-    """Run every round that the journal does not hold yet.
+    """Run every round that the journal does not hold yet, to the last one planned or to a plateau.
 
     A round is: embed, acquire, journal what was asked, journal the labels, reveal, fit, evaluate, checkpoint, journal
     the round. A crash in between loses the round's work and nothing else: it is done again from the checkpoint before
@@ -81,8 +82,8 @@ def run_rounds(
     Raises:
         StoreError: the journal is damaged, or holds another query than the one that this run arrives at.
     """
-    num_rounds = len(experiment.query_sizes)
-    if len(recorded_rounds(folder)) == num_rounds + 1:
+    num_rounds, schedule = len(experiment.query_sizes), experiment.config.schedule
+    if is_finished(schedule, recorded_rounds(folder), num_rounds):
         return
     journal.repair(journal_path(folder))
     state = _latest_state(experiment, folder, on_note)
@@ -92,6 +93,8 @@ def run_rounds(
         _commit(experiment, folder, state, record, None)
         on_round(0)
     for number in range(int(state.pool.round) + 1, num_rounds + 1):
+        if number > final_round(schedule, recorded_rounds(folder), num_rounds):
+            break
         answer = _answering(experiment, folder, number)
         state, query, info = ask(experiment, state, answer)
         labels = _asked_and_answered(experiment, folder, number, query, info, answer)
@@ -210,6 +213,7 @@ def _commit(
                 "round": number,
                 "metrics": [list(row) for row in record.metrics],
                 "best_epoch": record.best_epoch,
+                "epochs": record.num_epochs,
                 "seconds": {
                     "train": record.seconds_train,
                     "embed": None if info is None else info.seconds_embed,

@@ -26,6 +26,7 @@ from jaxal.study.environment import describe_environment
 from jaxal.study.plan import ArmPlan, StudyPlan, plan_study
 from jaxal.study.report_inputs import collect_report
 from jaxal.study.rounds import recorded_rounds, run_rounds
+from jaxal.study.stopping import describe_stop, is_finished
 
 __all__ = ["StudyListener", "StudyResult", "prepare_study", "run_study"]
 
@@ -41,7 +42,7 @@ class StudyListener(NamedTuple):
     """Functions that are told how a study goes on; by default they do nothing."""
 
     on_plan: Callable[[StudyPlan, int], None] = lambda plan, remaining_steps: None
-    on_steps: Callable[[int], None] = lambda num_steps: None  # optimization steps just done
+    on_steps: Callable[[int], None] = lambda num_steps: None  # optimization steps just done, or left out for good
     on_round: Callable[[str, int, int, int], None] = lambda arm, seed, number, num_rounds: None
     on_note: Callable[[str], None] = lambda text: None
     on_images: Callable[[int, int], None] = lambda done, total: None  # image files read so far, of how many
@@ -169,7 +170,7 @@ def _run_arm(
 ) -> None:
     folder = results.run_folder(workdir, arm.name, seed)
     num_rounds = len(arm_plan.num_labeled) - 1
-    if len(recorded_rounds(folder)) == num_rounds + 1:
+    if is_finished(study.schedule, recorded_rounds(folder), num_rounds):
         return
     config, dataset = experiment_config(study, arm, seed), dataset_of(seed)
     experiment = make_experiment(config, dataset, embedded_rows=embedded_rows, on_embedded=listener.on_embedded)
@@ -191,13 +192,24 @@ def _run_arm(
             f"arm {arm.name}, seed {seed}, round {number}: {error}. The fit before it has diverged; lower"
             " training.learning_rate and start in another --workdir. Finished rounds are kept."
         ) from error
+    stop = describe_stop(study.schedule, recorded_rounds(folder), num_rounds)
+    if stop is not None:
+        listener.on_steps(_planned_steps(arm_plan, folder))
+        listener.on_note(f"{arm.name}, seed {seed} {stop}.")
 
 
 def _remaining_steps(study: StudyConfig, plan: StudyPlan, workdir: Path) -> int:
-    """Count the optimization steps of all rounds that no journal holds yet."""
+    """Count the optimization steps of all runs that are not finished, to the last round planned."""
     total = 0
     for arm in plan.arms:
         for seed in study.seeds:
-            finished = recorded_rounds(results.run_folder(workdir, arm.name, seed))
-            total += sum(steps * arm.num_epochs for number, steps in enumerate(arm.steps) if number not in finished)
+            folder = results.run_folder(workdir, arm.name, seed)
+            if not is_finished(study.schedule, recorded_rounds(folder), len(arm.num_labeled) - 1):
+                total += _planned_steps(arm, folder)
     return total
+
+
+def _planned_steps(arm: ArmPlan, folder: Path) -> int:
+    """Count the optimization steps of all rounds planned that a journal does not hold."""
+    finished = recorded_rounds(folder)
+    return sum(steps * arm.num_epochs for number, steps in enumerate(arm.steps) if number not in finished)

@@ -8,7 +8,7 @@ import optax
 from jaxal.config.training import AdamConfig, AdamWConfig
 from jaxal.typing import Array, Float
 
-__all__ = ["cosine_learning_rate", "descent_direction"]
+__all__ = ["accumulated_direction", "cosine_learning_rate", "descent_direction"]
 
 
 @functools.cache
@@ -21,6 +21,13 @@ def descent_direction(config: AdamConfig | AdamWConfig) -> optax.GradientTransfo
     if isinstance(config, AdamWConfig):
         return optax.chain(adam, optax.add_decayed_weights(config.weight_decay))
     return adam
+
+
+@functools.cache
+def accumulated_direction(config: AdamConfig | AdamWConfig, num_parts: int) -> optax.GradientTransformation:
+    """Make the optimizer that averages so many gradients before each step; its direction is zero in between."""
+    direction = descent_direction(config)
+    return direction if num_parts == 1 else optax.MultiSteps(direction, num_parts).gradient_transformation()
 
 
 def cosine_learning_rate(progress: Float[Array, ""], start: float, end: float) -> Float[Array, ""]:

@@ -1,6 +1,7 @@
 """Optimization steps: one jitted, donated step; an epoch runs it from Python on CPU and under scan elsewhere.
 
-Where images are not on the device, it runs from Python everywhere, on batches that are streamed there.
+Where images are not on the device, it runs from Python everywhere, on batches that are streamed there. Where a batch is
+too large for the device, all of this goes by its parts, and the optimizer takes its step with the last of them.
 """
 
 import functools
@@ -16,7 +17,7 @@ from jaxal.config.training import TrainingConfig
 from jaxal.data.loading import Images
 from jaxal.models.model import Model, Variables
 from jaxal.training.losses import LOSSES
-from jaxal.training.optimizers import cosine_learning_rate, descent_direction
+from jaxal.training.optimizers import accumulated_direction, cosine_learning_rate
 from jaxal.training.placement import stream_batches
 from jaxal.typing import Array, Int32, PRNGKey
 
@@ -28,12 +29,12 @@ class FitState(NamedTuple):
 
     variables: Variables
     optimizer: Any
-    step: Int32[Array, ""]
+    step: Int32[Array, ""]  # batches done, or parts of batches
 
 
 def new_fit(config: TrainingConfig, variables: Variables) -> FitState:
     """Start a fit."""
-    optimizer = descent_direction(config.optimizer).init(variables.params)
+    optimizer = accumulated_direction(config.optimizer, config.num_parts).init(variables.params)
     return FitState(variables, optimizer, jnp.asarray(0, jnp.int32))
 
 
@@ -46,7 +47,7 @@ def _update(
     labels: Array,
     total_steps: Array,
 ) -> FitState:
-    """Take one step on the images and labels of a batch."""
+    """Take one step on the images and labels of a batch; of a part of one, only the last part moves the parameters."""
 
     def loss_fn(params: Any) -> tuple[Array, Any]:
         variables = Variables(params, state.variables.batch_stats)
@@ -54,10 +55,10 @@ def _update(
         return LOSSES[config.loss](logits, labels), batch_stats
 
     gradients, batch_stats = jax.grad(loss_fn, has_aux=True)(state.variables.params)
-    direction, optimizer = descent_direction(config.optimizer).update(
-        gradients, state.optimizer, state.variables.params
-    )
-    rate = cosine_learning_rate(state.step / total_steps, config.learning_rate, config.final_learning_rate)
+    optimizer_of = accumulated_direction(config.optimizer, config.num_parts)
+    direction, optimizer = optimizer_of.update(gradients, state.optimizer, state.variables.params)
+    progress = state.step // config.num_parts / total_steps
+    rate = cosine_learning_rate(progress, config.learning_rate, config.final_learning_rate)
     params = optax.apply_updates(state.variables.params, jax.tree.map(lambda update: -rate * update, direction))
     return FitState(Variables(params, batch_stats), optimizer, state.step + 1)
 
@@ -165,7 +166,20 @@ def run_epoch(
     num_steps: int,
     total_steps: Array,
 ) -> FitState:
-    """Run the first num_steps batches the way that suits the images and the backend."""
+    """Run the first num_steps batches, part by part, the way that suits the images and the backend.
+
+    Args:
+        model: the network.
+        config: of training.
+        state: of the fit, donated.
+        key: of the fit's noise.
+        images: of the pool.
+        labels: of the pool.
+        batches: rows of the pool [steps, B].
+        num_steps: of these batches, from the first on.
+        total_steps: of the whole fit, float32: where the cosine ends. Both count batches, not their parts.
+    """
+    batches, num_steps = batches.reshape(-1, batches.shape[1] // config.num_parts), num_steps * config.num_parts
     if isinstance(images, Images):
         return stream_epoch(model, config, state, key, images, labels, batches, num_steps, total_steps)
     epoch = step_epoch if jax.default_backend() == "cpu" else scan_epoch

@@ -32,7 +32,8 @@ class FitResult(NamedTuple):
     """A fitted model."""
 
     variables: Variables
-    best_epoch: int  # epoch whose variables were kept, from 1; 0 = the initial ones (nothing labeled)
+    best_epoch: int  # epoch whose variables were kept, from 1; 0 = those it began with (nothing labeled)
+    num_epochs: int  # epochs run
 
 
 class _Best(NamedTuple):
@@ -59,12 +60,14 @@ def fit(
     *,
     positive_class: int,
     max_labeled: int,
+    begin: Variables | None = None,
     on_steps: Callable[[int], None] = lambda num_steps: None,
 ) -> FitResult:
-    """Fit a freshly initialized model to the labeled rows, and keep the variables of the best validation AUROC.
+    """Fit a model to the labeled rows, and keep the variables of the best validation AUROC.
 
     Equal AUROCs are decided by the smaller validation loss, then by the earlier epoch; where AUROC is not defined
     (a class missing from validation) the loss alone decides, and with nothing to validate on the last epoch is kept.
+    With config.early_stop the fit ends at the first validation that is so many epochs behind the best one.
 
     Args:
         model: the network.
@@ -75,19 +78,22 @@ def fit(
         validation: scored every config.validate_every epochs, and after the last one.
         positive_class: the class whose AUROC counts where there are two.
         max_labeled: the largest labeled set of the run; fixes the shapes.
-        on_steps: called as each epoch ends, with the number of optimization steps it took.
+        begin: variables to begin with, which are not changed; freshly initialized ones where absent.
+        on_steps: called as each epoch ends, with the number of optimization steps it took; and once with all that an
+            early stop leaves out.
 
     Returns:
-        The kept variables and their epoch.
+        The kept variables, their epoch, and the number of epochs run.
 
     Raises:
         InputError: more rows are labeled than max_labeled.
     """
     init_key, shuffle_key, noise_key = jax.random.split(key, 3)
-    variables = model.init(init_key)
+    # A copy, because the fit's own buffers are donated.
+    variables = model.init(init_key) if begin is None else jax.tree.map(jnp.copy, begin)
     num_labeled = int(jnp.sum(labels >= 0))
     if num_labeled == 0:
-        return FitResult(variables, 0)
+        return FitResult(variables, 0, 0)
     if num_labeled > max_labeled:
         raise InputError(f"max_labeled: {num_labeled} rows are labeled, more than the {max_labeled} that were planned")
     num_steps = steps_per_epoch(num_labeled, config.batch_size)
@@ -97,16 +103,21 @@ def fit(
     worst = (jnp.full((), -jnp.inf, jnp.float32), jnp.full((), -jnp.inf, jnp.float32))
     best = _Best(jax.tree.map(jnp.copy, variables), worst, jnp.asarray(0, jnp.int32))
     state = new_fit(config, variables)
+    epoch = 0
     for epoch in range(1, config.num_epochs + 1):
         epoch_key = jax.random.fold_in(shuffle_key, epoch)
         batches = epoch_batches(epoch_key, labels, num_steps=max_steps, batch_size=config.batch_size)
         state = run_epoch(model, config, state, noise_key, images, labels, batches, num_steps, total_steps)
-        if epoch % config.validate_every == 0 or epoch == config.num_epochs:
+        is_validated = epoch % config.validate_every == 0 or epoch == config.num_epochs
+        if is_validated:
             metrics = evaluate_model(model, config, state.variables, validation, positive_class)
             score = selection_score(metrics)
             best = _keep_better(best, state.variables, score, jnp.asarray(epoch, jnp.int32), validation.is_counted)
         on_steps(num_steps)
-    return FitResult(best.variables, int(best.epoch))
+        if is_validated and config.early_stop and epoch - int(best.epoch) >= config.early_stop:
+            on_steps(num_steps * (config.num_epochs - epoch))
+            break
+    return FitResult(best.variables, int(best.epoch), epoch)
 
 
 @functools.partial(jax.jit, donate_argnames="best")

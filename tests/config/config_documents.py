@@ -6,6 +6,7 @@ from typing import Any
 from hypothesis import settings
 from hypothesis import strategies as st
 
+from jaxal.config.augmentation import AugmentationConfig
 from jaxal.config.data import DataConfig, DigitsConfig, RatioImbalanceConfig, SplitConfig
 from jaxal.config.models import EfficientNetConfig, OrganCNNConfig, ResNetConfig
 from jaxal.config.strategies import (
@@ -114,9 +115,13 @@ def models(draw: st.DrawFn) -> EfficientNetConfig | OrganCNNConfig | ResNetConfi
 def trainings(draw: st.DrawFn) -> TrainingConfig:
     """Any training that is not refused; each setting is often the default, where short forms can go wrong."""
     final = draw(st.one_of(st.just(1e-12), _floats(0, 1)))
+    batch_size = draw(st.one_of(st.just(32), _counts))
     fields = {
         "num_epochs": draw(st.one_of(st.just(50), _counts)),
-        "batch_size": draw(st.one_of(st.just(32), _counts)),
+        "batch_size": batch_size,
+        "micro_batch_size": draw(st.sampled_from([0, 1, batch_size])),
+        "early_stop": draw(st.integers(0, 2**31)),
+        "start": draw(st.sampled_from(["restart", "continue"])),
         "optimizer": draw(_optimizers),
         "learning_rate": draw(st.one_of(st.just(max(1e-3, final)), _floats(max(final, 1e-300), 1e6))),
         "final_learning_rate": final,
@@ -125,6 +130,13 @@ def trainings(draw: st.DrawFn) -> TrainingConfig:
         "inference_batch_size": draw(_counts),
     }
     return TrainingConfig(**fields)
+
+
+def _augmentations(*nets: EfficientNetConfig | OrganCNNConfig | ResNetConfig | None) -> st.SearchStrategy:
+    if any(getattr(net, "trunk", "") == "frozen" for net in nets):
+        return st.just(AugmentationConfig())
+    flips = st.sampled_from(["none", "horizontal", "vertical", "both"])
+    return st.builds(AugmentationConfig, flips=flips, rotation=st.just(0.0) | _floats(0, 180))
 
 
 _auto_fm = st.builds(
@@ -159,7 +171,14 @@ def _halves(strategies: st.SearchStrategy) -> st.SearchStrategy:
 acquisitions = st.recursive(_simple, _halves, max_leaves=4)
 
 _schedules = st.one_of(
-    st.builds(ScheduleConfig, initial_fraction=_proper, query_size=_counts, num_rounds=st.integers(0, 1000)),
+    st.builds(
+        ScheduleConfig,
+        initial_fraction=_proper,
+        query_size=_counts,
+        num_rounds=st.integers(0, 1000),
+        plateau_rounds=_counts,
+        plateau_gain=_floats(0, 1),
+    ),
     st.builds(
         ScheduleConfig,
         initial_size=st.integers(0, 2**31),
@@ -186,16 +205,19 @@ _names = st.from_regex(r"\A[A-Za-z0-9_][A-Za-z0-9_-]{0,9}\Z").filter(lambda name
 def studies(draw: st.DrawFn) -> StudyConfig:
     """Any study that is not refused."""
     names = draw(st.lists(_names, unique_by=str.lower, min_size=1, max_size=3))
+    model = draw(models())
     arms = []
     for name in names:
         strategy = draw(st.none() | acquisitions)
+        of_arm = draw(st.none() | models())
         arms.append(
             ArmConfig(
                 name=name,
                 kind="full" if strategy is None else "active",
                 strategy=strategy,
-                model=draw(st.none() | models()),
+                model=of_arm,
                 training=draw(st.none() | trainings()),
+                augmentation=draw(st.none() | _augmentations(of_arm or model)),
             )
         )
     return StudyConfig(
@@ -204,8 +226,9 @@ def studies(draw: st.DrawFn) -> StudyConfig:
         schedule=draw(_schedules),
         arms=tuple(arms),
         seeds=tuple(draw(st.lists(st.integers(0, 2**31 - 1), unique=True, min_size=1, max_size=3))),
-        model=draw(models()),
+        model=model,
         training=draw(trainings()),
+        augmentation=draw(_augmentations(model, *(arm.model for arm in arms))),
     )
 
 

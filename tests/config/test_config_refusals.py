@@ -44,6 +44,7 @@ def test_the_document_of_these_tests_is_accepted():
         ("training.optimizer.weight_decy", 0.1, "weight_decay"),
         ("arms.0.strateg", "random", "strategy"),
         ("arms.2.training.batchsize", 4, "batch_size"),
+        ("arms.2.augmentation.flip", "both", "flips"),
         ("arms.2.training.optimizer.beta_1", 0.5, "beta1"),
         ("arms.3.model.widths", 4, "width"),
         ("arms.1.strategy.auto_fm_shares", 0.5, "auto_fm_share"),
@@ -62,7 +63,10 @@ def test_all_unknown_keys_are_listed_at_once_and_far_ones_with_what_is_known():
     message = refusal(document_with(("model.zzz", 1), ("arms.0.strategy", {"kind": "random", "zzz": 1}), ("qqq", 1)))
     assert "unknown key model.zzz (known are width)" in message
     assert "unknown key arms.0.strategy.zzz (there is nothing to set here)" in message
-    assert "unknown key qqq (known are arms, data, mc_dropout, model, name, schedule, seeds, training)" in message
+    assert (
+        "unknown key qqq (known are arms, augmentation, data, mc_dropout, model, name, schedule, seeds, training)"
+        in message
+    )
 
 
 @pytest.mark.parametrize(
@@ -153,6 +157,14 @@ def test_wrong_type_is_refused_at_its_place(path, value, place):
         ("training.loss", "focal"),
         ("training.validate_every", 0),
         ("training.inference_batch_size", 0),
+        ("training.micro_batch_size", -1),
+        ("training.early_stop", -1),
+        ("training.start", "resume"),
+        ("augmentation.flips", "left"),
+        ("augmentation.rotation", 181),
+        ("augmentation.rotation", -1),
+        ("schedule.plateau_rounds", 0),
+        ("schedule.plateau_gain", -0.1),
         ("training.optimizer.beta1", 1),
         ("training.optimizer.beta2", -0.1),
         ("training.optimizer.weight_decay", -1),
@@ -218,6 +230,27 @@ def test_missing_setting_is_named(path):
             "schedule.labeled_fractions: must grow, got [0.1, 0.3, 0.3]",
         ),
         ([("data.split", {"validation_fraction": 0.5, "test_fraction": 0.5})], "data.split: "),
+        ([("schedule.plateau_gain", 0.01)], "schedule: plateau_gain needs plateau_rounds"),
+        (
+            [("training.micro_batch_size", 12)],
+            "arms.0 (random): training.micro_batch_size = 12 does not divide batch_size = 32",
+        ),
+        (
+            [("arms.2.training.micro_batch_size", 32)],
+            "arms.2 (split): training.micro_batch_size = 32 does not divide batch_size = 16",
+        ),
+        (
+            [("arms.0.model", {"kind": "resnet", "depth": 18, "trunk": "frozen"}), ("augmentation.flips", "both")],
+            'arms.0 (random): augmentation needs trunk = "fine_tuned"',
+        ),
+        (
+            [
+                ("model", {"kind": "resnet", "depth": 18, "trunk": "frozen"}),
+                ("arms.1.augmentation.rotation", 5),
+                ("arms.3.model", REMOVE),
+            ],
+            "arms.1 (cb_dal): augmentation needs",
+        ),
         ([("training.final_learning_rate", 0.1)], "arms.0 (random): training.final_learning_rate exceeds"),
         ([("arms.2.training.learning_rate", 1e-13)], "arms.2 (split): training.final_learning_rate exceeds"),
         ([("arms.2.strategy.stages.0.share", 0.5)], "arms.2 (split).strategy: the stages' shares sum to 1.25, not 1"),

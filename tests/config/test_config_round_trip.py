@@ -10,6 +10,7 @@ import pytest
 from config_documents import DOCUMENT, SAME_EXAMPLES, acquisitions, document_with, studies, trainings
 from hypothesis import given, settings
 
+from jaxal.config.augmentation import AugmentationConfig
 from jaxal.config.reading import config_digest, config_text, experiment_config, load_study, parse_study, recheck_study
 from jaxal.config.strategies import StrategyConfig
 from jaxal.config.strategy_table import STRATEGIES
@@ -48,6 +49,16 @@ def test_an_arm_that_goes_back_to_the_default_optimizer_or_width_keeps_it():
     )
     assert recheck_study(study).arms[0].training.optimizer == AdamConfig()
     assert recheck_study(study).arms[0].model.width == 16
+    assert reread(study) == study
+
+
+def test_an_arm_overrides_augmentation_key_by_key():
+    study = parse_study(
+        document_with(("augmentation", {"flips": "both", "rotation": 20}), ("arms.1.augmentation.rotation", 0))
+    )
+    none, both, flips_only = AugmentationConfig(), study.augmentation, AugmentationConfig(flips="both")
+    assert both == AugmentationConfig(flips="both", rotation=20.0) != none == parse_study(DOCUMENT).augmentation
+    assert [experiment_config(study, arm, 0).augmentation for arm in study.arms] == [both, flips_only, both, both]
     assert reread(study) == study
 
 

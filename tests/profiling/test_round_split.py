@@ -35,7 +35,7 @@ def test_a_round_is_split_without_a_run_folder(config, tmp_path, capsys, monkeyp
     def fit(model, training, key, *arguments, **settings):
         epochs.append(training.num_epochs)
         time.sleep(0.05)  # compiling the real one takes ten seconds
-        return FitResult(model.init(key), 1)
+        return FitResult(model.init(key), 1, 1)
 
     monkeypatch.setattr(rounds, "fit", fit)
     assert main(["profile", "--round", config, "--training.num_epochs", "1", "--out", "split"]) == 0

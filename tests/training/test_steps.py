@@ -4,6 +4,7 @@ import functools
 
 import jax
 import jax.numpy as jnp
+import msgspec
 import numpy as np
 import optax
 import pytest
@@ -11,6 +12,7 @@ from small_models import linear_model
 
 from jaxal.config.models import OrganCNNConfig
 from jaxal.config.training import AdamConfig, AdamWConfig, TrainingConfig
+from jaxal.data.loading import Images
 from jaxal.models.model import Variables
 from jaxal.models.organ_cnn import organ_cnn
 from jaxal.training import steps
@@ -130,3 +132,57 @@ def test_run_epoch_steps_from_python_on_cpu_and_scans_elsewhere(monkeypatch):
         arguments = (jax.random.key(7), IMAGES, LABELS, BATCHES, 3, jnp.asarray(TOTAL))
         assert run_epoch(LINEAR, ADAM, state, *arguments) is state
     assert called == ["step_epoch", "scan_epoch", "scan_epoch"]
+
+
+def quiet_apply_train(variables, key, images):
+    return LINEAR.apply(variables, images), variables.batch_stats
+
+
+QUIET = LINEAR._replace(apply_train=quiet_apply_train)  # draws no noise, which parts would draw otherwise
+
+
+def parted(config, micro_batch_size):
+    """Return the same training in parts, of batches of four."""
+    return msgspec.structs.replace(config, batch_size=4, micro_batch_size=micro_batch_size)
+
+
+@pytest.mark.parametrize("config", [ADAM, ADAM_W], ids=["adam", "adamw"])
+@pytest.mark.parametrize("micro_batch_size", [1, 2, 4])
+def test_parts_of_a_batch_make_one_step_of_the_whole(config, micro_batch_size):
+    whole = epoch(step_epoch, QUIET, config, num_epochs=2)
+    in_parts = epoch(run_epoch, QUIET, parted(config, micro_batch_size), num_epochs=2)
+    assert int(in_parts.step) == 6 * 4 // micro_batch_size
+    assert_close(whole.variables, in_parts.variables, 1e-4)
+
+
+def test_parts_are_the_same_in_place_streamed_and_under_scan(monkeypatch):
+    config = parted(ADAM, 2)
+    one = epoch(run_epoch, LINEAR, config)
+    state, key = new_fit(config, LINEAR.init(jax.random.key(0))), jax.random.key(7)
+    sizes = []
+
+    def noted(rows):
+        sizes.append(len(rows))
+        return np.asarray(IMAGES)[rows]
+
+    lazy = Images(noted, 10, IMAGES.shape[1:])
+    other = run_epoch(LINEAR, config, state, key, lazy, LABELS, BATCHES, 3, jnp.asarray(TOTAL))
+    assert sizes == [2] * 6  # never a whole batch on the device
+    assert_close(one, other, 0)
+    monkeypatch.setattr(jax, "default_backend", lambda: "gpu")
+    assert_close(one.variables, epoch(run_epoch, LINEAR, config).variables, 1e-3)
+
+
+def test_between_the_parts_the_parameters_rest_and_every_part_draws_its_own_noise():
+    config = parted(ADAM, 1)
+    ends = [epoch(step_epoch_of_parts, LINEAR, config, num_steps=count) for count in range(6)]
+    begin = LINEAR.init(jax.random.key(0)).params
+    for state in ends[1:4]:
+        assert_close(state.variables.params, begin, 0)
+    assert not np.allclose(ends[4].variables.params["kernel"], begin["kernel"])
+    assert_close(ends[5].variables.params, ends[4].variables.params, 0)
+    assert len({float(state.variables.batch_stats["noise"]) for state in ends[1:]}) == 5
+
+
+def step_epoch_of_parts(model, config, state, key, images, labels, batches, num_steps, total):
+    return step_epoch(model, config, state, key, images, labels, batches.reshape(-1, 1), num_steps, total)

@@ -219,3 +219,70 @@ def test_with_nothing_to_validate_on_the_last_epoch_is_kept():
     nothing = VALIDATION._replace(is_counted=jnp.zeros_like(VALIDATION.is_counted))
     fitted = fit(LINEAR, CONFIG, jax.random.key(0), POOL, labeled(9), nothing, positive_class=1, max_labeled=28)
     assert fitted.best_epoch == CONFIG.num_epochs
+
+
+def scripted(monkeypatch, aurocs):
+    """Let validation score as the script says, epoch by epoch."""
+    blank, zero, script = ClassMetrics(*(jnp.zeros(2) for _ in ClassMetrics._fields)), jnp.zeros(()), iter(aurocs)
+
+    def evaluate(*_):
+        return Metrics(jnp.asarray(next(script), jnp.float32), zero, zero, zero, zero, blank)
+
+    monkeypatch.setattr(trainer, "evaluate_model", evaluate)
+
+
+@pytest.mark.parametrize(
+    ("patience", "every", "aurocs", "best", "run"),
+    [
+        (1, 1, [0.5, 0.5], 1, 2),  # as good is not better
+        (2, 1, [0.5, 0.6, 0.5, 0.4], 2, 4),
+        (2, 1, [0.5, 0.4, 0.6, 0.4, 0.7, 0.8], 6, 6),
+        (3, 1, [0.5] * 4, 1, 4),
+        (6, 1, [0.5] * 6, 1, 6),
+        (1, 2, [0.5, 0.5], 2, 4),  # epochs without a validation neither count nor stop
+        (3, 2, [0.5, 0.5, 0.6], 6, 6),
+        (1, 1, [NAN, NAN], 1, 2),
+    ],
+)
+def test_a_fit_ends_so_many_epochs_after_its_best(monkeypatch, patience, every, aurocs, best, run):
+    scripted(monkeypatch, aurocs)
+    told = []
+    config = TrainingConfig(num_epochs=6, batch_size=4, early_stop=patience, validate_every=every)
+    fitted = run_fit(config=config, on_steps=told.append)
+    assert (fitted.best_epoch, fitted.num_epochs) == (best, run)
+    assert told[:run] == [3] * run
+    assert sum(told) == 6 * 3  # what is left out is told too, or a bar would wait for it
+
+
+def test_an_early_stop_is_the_beginning_of_the_whole_fit(monkeypatch):
+    """The cosine goes on over all epochs: what is kept is what the whole fit had at that epoch."""
+    collected = []
+
+    def after(model, config, variables, *_):
+        collected.append(jax.tree.map(np.array, variables))
+        return evaluate_model(model, config, variables, *_)
+
+    monkeypatch.setattr(trainer, "evaluate_model", after)
+    config = TrainingConfig(num_epochs=6, batch_size=4, learning_rate=0.05, early_stop=1)
+    stopped = run_fit(config=config)
+    num_run = len(collected)
+    run_fit(config=CONFIG)
+    assert stopped.num_epochs == num_run < 6
+    assert all(same(*pair) for pair in zip(collected[:num_run], collected[num_run:], strict=False))
+
+
+def test_nothing_to_validate_on_never_stops_early():
+    nothing = VALIDATION._replace(is_counted=jnp.zeros_like(VALIDATION.is_counted))
+    config = TrainingConfig(num_epochs=3, batch_size=4, early_stop=1)
+    fitted = fit(LINEAR, config, jax.random.key(0), POOL, labeled(9), nothing, positive_class=1, max_labeled=28)
+    assert (fitted.best_epoch, fitted.num_epochs) == (3, 3)
+
+
+def test_a_fit_begins_where_it_is_told_and_leaves_that_alone():
+    begin = jax.tree.map(lambda leaf: leaf + 1, LINEAR.init(jax.random.key(9)))
+    before = jax.tree.map(np.array, begin)
+    config = TrainingConfig(num_epochs=1, batch_size=4, learning_rate=1e-12, final_learning_rate=0.0)
+    fitted = run_fit(config=config, begin=begin)
+    np.testing.assert_allclose(fitted.variables.params["kernel"], before.params["kernel"], atol=1e-9)
+    assert same(begin, before)
+    assert same(run_fit(count=0, begin=begin).variables, before)

@@ -1,0 +1,31 @@
+"""A model that sees its training images changed by chance, and all others as they are."""
+
+import functools
+from typing import Any
+
+import jax
+
+from jaxal.config.augmentation import AugmentationConfig
+from jaxal.data.augment import augment
+from jaxal.models.model import Model, Variables
+from jaxal.typing import Array, PRNGKey
+
+__all__ = ["augmented"]
+
+# What a training step's key is folded with, far from the small numbers that networks fold it with.
+AUGMENT = 2**31
+
+
+@functools.cache
+def augmented(model: Model, config: AugmentationConfig) -> Model:
+    """Let a model augment the images that it is trained on; with nothing to change it is the model itself.
+
+    The network's own noise is that of the model without augmentation. With batches in parts, every part is a batch.
+    """
+    if config.is_none:
+        return model
+
+    def apply_train(variables: Variables, key: PRNGKey, images: Array) -> tuple[Array, Any]:
+        return model.apply_train(variables, key, augment(config, jax.random.fold_in(key, AUGMENT), images))
+
+    return model._replace(apply_train=apply_train)

@@ -1,0 +1,102 @@
+"""Random flips and rotations: exact where they can be, drawn by key and place."""
+
+import functools
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from scipy import ndimage
+
+from jaxal.config.augmentation import AugmentationConfig
+from jaxal.data.augment import augment, flip, rotate
+
+RNG = np.random.default_rng(0)
+IMAGES = RNG.integers(0, 256, (40, 6, 5, 2), dtype=np.uint8)
+SQUARES = RNG.integers(0, 256, (4, 7, 7, 3), dtype=np.uint8)
+KEY = jax.random.key(0)
+
+FLIPS = {
+    "none": [lambda x: x],
+    "horizontal": [lambda x: x, np.fliplr],
+    "vertical": [lambda x: x, np.flipud],
+    "both": [lambda x: x, np.fliplr, np.flipud, lambda x: x[::-1, ::-1]],
+}
+
+
+@pytest.mark.parametrize("flips", FLIPS)
+def test_flips_are_exact_and_each_is_drawn(flips):
+    found = np.asarray(augment(AugmentationConfig(flips=flips), KEY, jnp.asarray(IMAGES)))
+    assert found.dtype == np.uint8
+    which = []
+    for image, other in zip(IMAGES, found, strict=True):
+        which.append([np.array_equal(other, change(image)) for change in FLIPS[flips]].index(True))
+    counts = np.bincount(which, minlength=len(FLIPS[flips]))
+    assert counts.min() >= 0.4 * 40 / len(FLIPS[flips])
+
+
+@pytest.mark.parametrize("dtype", [np.uint8, np.float32])
+@pytest.mark.parametrize("turns", [-2, -1, 0, 1, 2, 3])
+def test_quarter_turns_of_a_square_are_numpy_s(turns, dtype):
+    degrees = jnp.full(4, 90.0 * turns)
+    found = rotate(jnp.asarray(SQUARES.astype(dtype)), degrees)
+    assert found.dtype == jnp.float32
+    np.testing.assert_allclose(found, np.rot90(SQUARES, turns, axes=(1, 2)), atol=0.01)
+
+
+def test_no_turn_is_the_identity_and_half_a_turn_flips_both_axes():
+    images = jnp.asarray(IMAGES)
+    np.testing.assert_array_equal(rotate(images, jnp.zeros(40)), IMAGES)
+    np.testing.assert_allclose(rotate(images, jnp.full(40, 180.0)), IMAGES[:, ::-1, ::-1], atol=0.01)
+
+
+@pytest.mark.parametrize("shape", [(6, 5), (1, 4), (9, 3)])
+@pytest.mark.parametrize("degrees", [-170.0, -33.0, 10.0, 45.0, 100.0])
+def test_any_turn_is_scipy_s_with_reflection_at_the_border(shape, degrees):
+    image = RNG.uniform(0, 255, shape)
+    height, width = shape
+    cosine, sine = np.cos(np.deg2rad(degrees)), np.sin(np.deg2rad(degrees))
+    back, center = np.array([[cosine, sine], [-sine, cosine]]), (np.array(shape) - 1) / 2
+    expected = ndimage.affine_transform(image, back, center - back @ center, order=1, mode="reflect")
+    found = rotate(jnp.asarray(image[None, :, :, None], jnp.float32), jnp.array([degrees]))[0, :, :, 0]
+    np.testing.assert_allclose(found, expected, atol=0.02)
+
+
+def test_angles_are_drawn_within_their_bounds_for_each_image():
+    """A bright pixel above the center tells how far an image was turned."""
+    images = np.zeros((60, 41, 41, 1), np.float32)
+    images[:, 2, 20] = 1.0
+    found = np.asarray(augment(AugmentationConfig(rotation=50.0), KEY, jnp.asarray(images)))[..., 0]
+    rows, columns = np.meshgrid(np.arange(41) - 20, np.arange(41) - 20, indexing="ij")
+    total = found.sum(axis=(1, 2))
+    up, left = -(found * rows).sum(axis=(1, 2)) / total, -(found * columns).sum(axis=(1, 2)) / total
+    degrees = np.rad2deg(np.arctan2(left, up))
+    assert np.abs(degrees).max() <= 51
+    assert degrees.min() < -30 and degrees.max() > 30
+    assert len(set(np.round(degrees, 2))) > 50
+
+
+def test_a_key_and_a_place_decide_and_nothing_else():
+    config = AugmentationConfig(flips="both", rotation=90.0)
+    draw = functools.partial(augment, config)
+    images = jnp.asarray(np.repeat(IMAGES[:1], 12, axis=0))
+    one, again, other = draw(KEY, images), draw(KEY, images), draw(jax.random.key(1), images)
+    np.testing.assert_array_equal(one, again)
+    assert not np.array_equal(one, other)
+    assert len({np.asarray(image).tobytes() for image in one}) == 12
+    np.testing.assert_array_equal(draw(KEY, images[:5]), one[:5])
+
+
+def test_nothing_to_change_compiles_to_nothing():
+    config = AugmentationConfig()
+    assert config.is_none
+    images = jnp.asarray(IMAGES)
+    np.testing.assert_array_equal(augment(config, KEY, images), IMAGES)
+    assert augment.lower(config, KEY, images).as_text().count("stablehlo.") == 0
+
+
+def test_a_flip_is_where_it_is_asked_for():
+    is_flipped = jnp.asarray([True, False, False, True])
+    found = flip(jnp.asarray(SQUARES), is_flipped, axis=1)
+    np.testing.assert_array_equal(found[1:3], SQUARES[1:3])
+    np.testing.assert_array_equal(found[::3], SQUARES[::3, ::-1])

@@ -1,0 +1,59 @@
+"""How a round's fit is begun, and which images it sees: what the settings of training come to in an experiment."""
+
+import jax
+import numpy as np
+import pytest
+
+from jaxal.config.reading import experiment_config, parse_study
+from jaxal.data.dataset import load_source, make_dataset
+from jaxal.experiment import make_experiment, rounds, run_round, start
+from jaxal.study import prepare_study
+from jaxal.training.augmentation import augmented
+from jaxal.training.trainer import FitResult
+from tests.study.conftest import tiny
+
+RANDOM = {"name": "random", "strategy": "random"}
+
+
+def experiment_of(**changes):
+    study = parse_study(tiny(**changes))
+    dataset = make_dataset(load_source(study.data), study.data, 0)
+    return make_experiment(experiment_config(study, study.arms[0], 0), dataset)
+
+
+@pytest.mark.parametrize("begin", ["restart", "continue"])
+def test_a_fit_begins_anew_or_with_what_the_round_before_kept(monkeypatch, begin):
+    begun = []
+
+    def fit(model, training, key, *arguments, begin, **settings):
+        begun.append(begin)
+        return FitResult(model.init(key), 1, 1)
+
+    monkeypatch.setattr(rounds, "fit", fit)
+    experiment = experiment_of(arms=[RANDOM], training={"start": begin})
+    zeroth, _ = start(experiment)
+    first, record = run_round(experiment, zeroth)
+    run_round(experiment, first)
+    assert record.num_epochs == 1
+    if begin == "restart":
+        assert begun == [None, None, None]
+    else:
+        assert begun[0] is None
+        for given, kept in zip(begun[1:], (zeroth.variables, first.variables), strict=True):
+            assert jax.tree.all(jax.tree.map(np.array_equal, given, kept))
+
+
+def test_an_arm_s_augmentation_reaches_its_training_alone():
+    arms = [RANDOM | {"augmentation": {"rotation": 0}}, RANDOM | {"name": "turned"}]
+    changes = {"arms": arms, "augmentation": {"flips": "both", "rotation": 15}}
+    plain, flipped = experiment_of(arms=[RANDOM]), experiment_of(**changes)
+    assert flipped.model is augmented(plain.model, flipped.config.augmentation)
+    assert flipped.model.embed is plain.model.embed
+    notes = prepare_study(parse_study(tiny(**changes))).notes
+    assert "random: Training images are changed by chance: flipped over both axes." in notes
+    assert "turned: Training images are changed by chance: flipped over both axes, turned by up to ±15°." in notes
+
+
+def test_by_default_nothing_is_told_of_the_protocol():
+    told = prepare_study(parse_study(tiny())).notes
+    assert not any("chance" in note or "goes on from" in note or "better validation" in note for note in told)

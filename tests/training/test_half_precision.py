@@ -1,0 +1,69 @@
+"""Training in bfloat16: sound losses, parameters and statistics of float32, near what float32 gives."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from models.tiny_networks import QUIET, images, tiny
+
+from jaxal.config.augmentation import AugmentationConfig
+from jaxal.config.training import TrainingConfig
+from jaxal.models.linear import linear
+from jaxal.training.augmentation import augmented
+from jaxal.training.steps import new_fit, run_epoch
+
+CONFIG = TrainingConfig(batch_size=6, micro_batch_size=3, learning_rate=1e-3)
+LABELS = jnp.asarray([0, 1, 2, 0, 1, 2], jnp.int32)
+BATCHES = jnp.asarray([[0, 1, 2, 3, 4, 5], [5, 4, 3, 2, 1, 0]], jnp.int32)
+
+
+def trained(model, pixels):
+    begin = model.init(jax.random.key(0))
+    state = new_fit(CONFIG, jax.tree.map(jnp.copy, begin))
+    state = run_epoch(model, CONFIG, state, jax.random.key(1), pixels, LABELS, BATCHES, 2, jnp.asarray(2.0))
+    assert int(state.step) == 4
+    return begin, state
+
+
+def moved(begin, end):
+    return np.concatenate(
+        [np.ravel(np.asarray(b) - np.asarray(a)) for a, b in zip(*map(jax.tree.leaves, (begin, end)))]
+    )
+
+
+@pytest.mark.parametrize("name", ["resnet", pytest.param("b", marks=pytest.mark.slow)])
+def test_a_network_trains_in_bfloat16(name):
+    settings = QUIET if name == "b" else {}
+    model = augmented(tiny(name, compute="bfloat16", **settings), AugmentationConfig(flips="both", rotation=10.0))
+    begin, state = trained(model, images())
+    for leaf in jax.tree.leaves((state.variables, state.optimizer.inner_opt_state, state.optimizer.acc_grads)):
+        assert leaf.dtype in (jnp.float32, jnp.int32)
+        assert jnp.all(jnp.isfinite(leaf))
+    # Two steps of Adam move almost every number by about the learning rate.
+    assert 2e-4 < np.median(np.abs(moved(begin.params, state.variables.params))) < 4e-3
+    assert np.abs(moved(begin.batch_stats, state.variables.batch_stats)).max() > 0
+
+
+def test_a_last_layer_behind_a_trunk_in_bfloat16_trains_in_float32():
+    network = tiny("resnet", compute="bfloat16")
+    embeddings = jax.jit(network.embed)(network.init(jax.random.key(0)), images())
+    assert embeddings.dtype == jnp.float32
+    begin, state = trained(linear(network, dropout_rate=0.2, is_drawn=True), embeddings)
+    assert {leaf.dtype for leaf in jax.tree.leaves(state.variables)} == {jnp.dtype("float32")}
+    assert 2e-4 < np.median(np.abs(moved(begin.params, state.variables.params))) < 4e-3
+
+
+def test_gradients_in_bfloat16_point_where_those_of_float32_do():
+    def gradient(compute):
+        model = tiny("resnet", compute=compute)
+        variables = model.init(jax.random.key(0))
+
+        def loss(params):
+            logits, _ = model.apply_train(variables._replace(params=params), jax.random.key(0), images())
+            return -jnp.mean(jax.nn.log_softmax(logits)[jnp.arange(6), LABELS])
+
+        return jax.jit(jax.grad(loss))(variables.params)
+
+    one, other = (moved(jax.tree.map(jnp.zeros_like, each), each) for each in map(gradient, ("float32", "bfloat16")))
+    assert one @ other > 0.98 * np.linalg.norm(one) * np.linalg.norm(other)
+    assert not np.array_equal(one, other)
