@@ -17,6 +17,7 @@ from jaxal.config.document import (
     complete_models,
     expand_arms,
     expand_class_names,
+    expand_losses,
     expand_models,
     expand_source,
     expand_strategies,
@@ -24,6 +25,7 @@ from jaxal.config.document import (
     set_value,
 )
 from jaxal.config.keys import check_keys
+from jaxal.config.losses import wrong_loss_word
 from jaxal.config.models import ModelConfig, OrganCNNConfig, wrong_model_word
 from jaxal.config.strategy_words import strategy_contradictions
 from jaxal.config.study import ArmConfig, ExperimentConfig, ScheduleConfig, StudyConfig
@@ -47,6 +49,7 @@ def load_study(path: str | Path, overrides: Iterable[tuple[str, str]] = ()) -> S
         expand_strategies(document)  # so that --arms.3.strategy.FIELD reaches into a strategy given by name
         expand_source(document)  # and --data.source.FIELD into a source given by name
         expand_models(document)  # and --model.FIELD into a model given by name
+        expand_losses(document)  # and --training.loss.FIELD into a loss given by name
         set_value(document, dotted, text)
     return parse_study(document, origin=str(path))
 
@@ -58,10 +61,11 @@ def parse_study(document: dict[str, Any], origin: str = "config") -> StudyConfig
     expand_class_names(document)
     expand_strategies(document)
     expand_models(document)
+    expand_losses(document)
     expand_arms(document)
     complete_models(document)
     _check_source(document, origin)
-    _check_models(document, origin)
+    _check_words(document, origin)
     check_keys(document, StudyConfig, origin)
     try:
         study = msgspec.convert(document, StudyConfig)
@@ -84,13 +88,19 @@ def _check_source(document: dict[str, Any], origin: str) -> None:
         )
 
 
-def _check_models(document: dict[str, Any], origin: str) -> None:
+def _check_words(document: dict[str, Any], origin: str) -> None:
+    """Refuse models and losses that are words, but none that is known."""
     arms = document.get("arms")
-    places = {f"arms.{number}.model": arm for number, arm in enumerate(arms if isinstance(arms, list) else [])}
-    named = {
-        place: node.get("model") for place, node in {"model": document, **places}.items() if isinstance(node, dict)
-    }
-    problems = [f"{place}: {wrong_model_word(word)}" for place, word in named.items() if isinstance(word, str)]
+    nodes = {"": document, **{f"arms.{n}.": arm for n, arm in enumerate(arms if isinstance(arms, list) else [])}}
+    problems = []
+    for place, node in nodes.items():
+        if not isinstance(node, dict):
+            continue
+        if isinstance(node.get("model"), str):
+            problems.append(f"{place}model: {wrong_model_word(node['model'])}")
+        training = node.get("training")
+        if isinstance(training, dict) and isinstance(training.get("loss"), str):
+            problems.append(f"{place}training.loss: {wrong_loss_word(training['loss'])}")
     if problems:
         raise ConfigError(f"{origin}: " + "; ".join(problems))
 

@@ -4,6 +4,7 @@ from typing import Annotated, Literal
 
 from msgspec import Meta
 
+from jaxal.config.losses import CrossEntropyConfig, LossConfig
 from jaxal.config.struct import LARGEST, ConfigStruct
 
 __all__ = ["AdamConfig", "AdamWConfig", "TrainingConfig"]
@@ -38,7 +39,7 @@ class TrainingConfig(ConfigStruct, frozen=True):
             batches up to rounding; batch norm goes by the statistics of each part. 0: the whole batch.
         optimizer: Adam or AdamW.
         learning_rate, final_learning_rate: ends of the cosine schedule over all steps of the fit.
-        loss: "cross_entropy" (softmax) or "bce" (two classes: softplus on l₁ - l₀).
+        loss: what is minimized, a word or a table.
         validate_every: epochs between validations; the variables of the best validation AUROC are kept.
         early_stop: a fit ends once so many epochs have passed without a better validation; the cosine still runs over
             num_epochs. 0: all epochs are run.
@@ -53,7 +54,7 @@ class TrainingConfig(ConfigStruct, frozen=True):
     optimizer: AdamConfig | AdamWConfig = AdamConfig()
     learning_rate: Positive = 1e-3
     final_learning_rate: Annotated[float, Meta(ge=0, le=LARGEST)] = 1e-12
-    loss: Literal["cross_entropy", "bce"] = "cross_entropy"
+    loss: LossConfig = CrossEntropyConfig()
     validate_every: Annotated[int, Meta(ge=1)] = 1
     early_stop: Annotated[int, Meta(ge=0)] = 0
     start: Literal["restart", "continue"] = "restart"

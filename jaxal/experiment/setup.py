@@ -6,6 +6,7 @@ from typing import NamedTuple
 import jax.numpy as jnp
 import numpy as np
 
+from jaxal.config.losses import LDAMConfig
 from jaxal.config.study import ExperimentConfig
 from jaxal.data.dataset import Dataset, parts_of
 from jaxal.data.loading import Images
@@ -14,6 +15,7 @@ from jaxal.experiment.trunk import embedded_parts, last_layer
 from jaxal.models import registry
 from jaxal.models.facts import is_frozen
 from jaxal.models.model import Model
+from jaxal.models.normalized_head import normalized_head
 from jaxal.models.pretrained import check_weights, input_normalization, pretrained_model
 from jaxal.oracle import Oracle, simulated_oracle
 from jaxal.pool import UNLABELED
@@ -83,6 +85,8 @@ def make_experiment(
     else:
         model = augmented(pretrained_model(network, config.model, weights.sha256), config.augmentation)
         whole = {name: part.images for name, part in parts.items()}
+    if isinstance(config.training.loss, LDAMConfig):
+        model = normalized_head(model, config.training.loss.scale)
     images = place_images(whole, config.data.images_in_memory)
     sets = {
         name: EvaluationSet(images[name], jnp.asarray(part.labels), jnp.ones(len(part.labels), bool))

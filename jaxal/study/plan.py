@@ -5,6 +5,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from jaxal.config.losses import BCEConfig
 from jaxal.config.reading import experiment_config
 from jaxal.config.strategies import BudgetSplitConfig, CBDALConfig
 from jaxal.config.study import ArmConfig, StudyConfig
@@ -64,7 +65,7 @@ def _plan_arm(study: StudyConfig, arm: ArmConfig, dataset: Dataset) -> ArmPlan:
     config = experiment_config(study, arm, study.seeds[0])
     # What cannot be built, or has no weights to start from, is refused before anything is trained.
     facts = model_facts(make_model(config, dataset), config.model)
-    if config.training.loss == "bce" and len(dataset.class_names) != 2:
+    if isinstance(config.training.loss, BCEConfig) and len(dataset.class_names) != 2:
         raise ConfigError(
             f"arm {arm.name}: training.loss = 'bce' is for two classes, the data has {len(dataset.class_names)}; set"
             " data.one_vs_rest, or use 'cross_entropy'"

@@ -25,7 +25,13 @@ def augmented(model: Model, config: AugmentationConfig) -> Model:
     if config.is_none:
         return model
 
-    def apply_train(variables: Variables, key: PRNGKey, images: Array) -> tuple[Array, Any]:
-        return model.apply_train(variables, key, augment(config, jax.random.fold_in(key, AUGMENT), images))
+    def changed(key: PRNGKey, images: Array) -> Array:
+        return augment(config, jax.random.fold_in(key, AUGMENT), images)
 
-    return model._replace(apply_train=apply_train)
+    def embed_train(variables: Variables, key: PRNGKey, images: Array) -> tuple[Array, Any]:
+        return model.embed_train(variables, key, changed(key, images))
+
+    def apply_train(variables: Variables, key: PRNGKey, images: Array) -> tuple[Array, Any]:
+        return model.apply_train(variables, key, changed(key, images))
+
+    return model._replace(embed_train=embed_train, apply_train=apply_train)

@@ -14,7 +14,7 @@ from jaxal.evaluation.metrics import Metrics, evaluate, is_better, selection_sco
 from jaxal.models.model import Model, Variables
 from jaxal.training.batches import epoch_batches, steps_per_epoch
 from jaxal.training.inference import apply_images
-from jaxal.training.steps import new_fit, run_epoch
+from jaxal.training.steps import FitPlan, new_fit, run_epoch
 from jaxal.typing import Array, Bool, Int32, PRNGKey, Shaped
 
 __all__ = ["EvaluationSet", "FitResult", "evaluate_model", "fit"]
@@ -98,7 +98,10 @@ def fit(
         raise InputError(f"max_labeled: {num_labeled} rows are labeled, more than the {max_labeled} that were planned")
     num_steps = steps_per_epoch(num_labeled, config.batch_size)
     max_steps = steps_per_epoch(max_labeled, config.batch_size)
-    total_steps = jnp.asarray(num_steps * config.num_epochs, jnp.float32)
+    plan = FitPlan(
+        total_steps=jnp.asarray(num_steps * config.num_epochs, jnp.float32),
+        class_counts=jnp.bincount(jnp.maximum(labels, -1) + 1, length=model.spec.num_classes + 1)[1:],
+    )
     # Copies and separate arrays, because both the fit's and the best's buffers are donated as they are renewed.
     worst = (jnp.full((), -jnp.inf, jnp.float32), jnp.full((), -jnp.inf, jnp.float32))
     best = _Best(jax.tree.map(jnp.copy, variables), worst, jnp.asarray(0, jnp.int32))
@@ -107,7 +110,7 @@ def fit(
     for epoch in range(1, config.num_epochs + 1):
         epoch_key = jax.random.fold_in(shuffle_key, epoch)
         batches = epoch_batches(epoch_key, labels, num_steps=max_steps, batch_size=config.batch_size)
-        state = run_epoch(model, config, state, noise_key, images, labels, batches, num_steps, total_steps)
+        state = run_epoch(model, config, state, noise_key, images, labels, batches, num_steps, plan)
         is_validated = epoch % config.validate_every == 0 or epoch == config.num_epochs
         if is_validated:
             metrics = evaluate_model(model, config, state.variables, validation, positive_class)
