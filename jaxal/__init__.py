@@ -7,7 +7,7 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from jaxal.acquisition import select
+    from jaxal.acquisition import open_embeddings, select
     from jaxal.config.reading import load_study
     from jaxal.config.study import StudyConfig
     from jaxal.errors import ConfigError, DataError, InputError, JaxalError, SelectionWarning, StoreError
@@ -28,6 +28,7 @@ _HOMES = {
     "StudyConfig": "jaxal.config.study",
     "StudyResult": "jaxal.study",
     "load_study": "jaxal.config.reading",
+    "open_embeddings": "jaxal.acquisition",
     "run": "jaxal.study:run_study",
     "select": "jaxal.acquisition",
 }
@@ -43,6 +44,7 @@ __all__ = [
     "StudyConfig",
     "StudyResult",
     "load_study",
+    "open_embeddings",
     "run",
     "select",
 ]

@@ -8,157 +8,17 @@ import sys
 import warnings
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Annotated, Literal, NoReturn
+from typing import NoReturn
 
 import tyro
 
+from jaxal.command_flags import COMMANDS, Data, DataBuild, DataCheck, Embed, Profile, Run, Select
 from jaxal.errors import ConfigError, JaxalError, SelectionWarning
 from jaxal.store.signals import Terminated, handled
 
 __all__ = ["entry", "main"]
 
 INTERRUPTED, TERMINATED = 130, 143
-
-
-@dataclasses.dataclass(frozen=True)
-class Run:
-    """Run a study, or go on where it was stopped; prints the result table.
-
-    Any setting of the config can be given as --PATH VALUE: --training.num_epochs 10, --arms.3.strategy.normalize l2
-    (list items by number), --seeds '[0, 1]'.
-    """
-
-    config: Annotated[str, tyro.conf.Positional]
-    """The study, a TOML file."""
-    workdir: str | None = None
-    """The run folder; runs/NAME where absent. Finished rounds in it are kept."""
-    dry_run: bool = False
-    """Read the config and the data, print what would be done, and write no run folder (resized images are cached)."""
-    compilation_cache: bool = True
-    """Keep compiled functions in the user's cache folder for the next time (JAXAL_COMPILATION_CACHE=PATH or off)."""
-
-
-@dataclasses.dataclass(frozen=True)
-class Select:
-    """Choose which samples of a pool to label next, for a model trained anywhere; writes CSV.
-
-    The pool is an npz file with embeddings [N,D] and labels [N] (class, -1 unlabeled, -2 never ask), and what there is
-    of num_classes, logits [N,C], mc_logits [M,N,C], source_logits [N,S], head_weight [D,C] with head_bias [C], ids [N].
-    Settings of the strategy are given as --strategy.FIELD VALUE: --strategy.auto_fm.alpha_init half.
-    """
-
-    pool: Annotated[str, tyro.conf.Positional]
-    """The pool, an npz file."""
-    strategy: str
-    """A name of `jaxal strategies`, balanced(NAME), or a TOML table."""
-    budget: int
-    """How many labels to buy."""
-    seed: int = 0
-    """The same seed gives the same picks."""
-    memory: int | None = None
-    """Bytes that the temporaries of one block of a pass over the pool may take; 64 MiB where absent."""
-    out: str | None = None
-    """The CSV file to write: rank,id,index,score,reason; standard output where absent."""
-    compilation_cache: bool = True
-    """Keep compiled functions in the user's cache folder for the next time (JAXAL_COMPILATION_CACHE=PATH or off)."""
-
-
-@dataclasses.dataclass(frozen=True)
-class Profile:
-    """Measure strategies on made pools against what this machine can do, or split one round of a study; prints a table.
-
-    Each strategy is compiled, checked and timed at each size; with --out the same command goes on where it was stopped.
-    With --round any setting of the study can be given as for `jaxal run`.
-    """
-
-    strategies: str | None = None
-    """Names of `jaxal strategies` with commas between them; all where absent."""
-    sizes: tuple[str, ...] = ()
-    """Sizes of pool and query, each N,D,C,Q: --sizes 4000,256,4,50 33000,2304,2,500."""
-    repeats: int = 5
-    """Timed calls of each, every one with another pool."""
-    out: str | None = None
-    """A folder to write profile.csv, profile.md and profile.svg to (round.md with --round)."""
-    memory: int | None = None
-    """Bytes that the temporaries of one block may take, as in `jaxal select`."""
-    trace: str | None = None
-    """A folder for JAX's profiler: one call of each strategy at the last size."""
-    round: str | None = None
-    """A study's config: split one round of its first arm into fit, embed, acquire, evaluate and io instead."""
-
-
-@dataclasses.dataclass(frozen=True)
-class Strategies:
-    """List the acquisition strategies: paper, what each needs, what it costs."""
-
-
-@dataclasses.dataclass(frozen=True)
-class ImageFiles:
-    """Labeled images, and what decides where they can be read in several ways."""
-
-    path: Annotated[str, tyro.conf.Positional]
-    """A folder, or the CSV file with the labels."""
-    images: tuple[str, ...] | None = None
-    """Folders that hold the images, at any depth; where absent, all below the path."""
-    labels: str | None = None
-    """The CSV file with the labels, where several could be it."""
-    duplicates: Literal["drop", "keep"] | None = None
-    """Whether the second image of each pair in a list of duplicates is dropped (the default) or kept."""
-    duplicates_file: str | None = None
-    """The list of duplicates; found by its columns where absent."""
-    image_column: str | None = None
-    """Name of the column with the image; found by the usual names where absent."""
-    label_column: str | None = None
-    """Name of the column with the class."""
-    group_column: str | None = None
-    """Name of the column of what belongs together, such as a patient; '' reads none."""
-    split_column: str | None = None
-    """Name of the column with train, validation or test; '' reads none."""
-    class_list: str | None = None
-    """A text file with the class folders to read, one per line."""
-    unclear_diagnosis: Literal["refuse", "benign", "leave_out"] | None = None
-    """What to make of an ISIC diagnosis that is neither benign nor malignant; refused where absent."""
-    color: Literal["rgb", "gray"] | None = None
-    """RGB where absent."""
-
-
-@dataclasses.dataclass(frozen=True)
-class DataCheck(ImageFiles):
-    """Say what a data set holds, or all that is wrong with it; reads every image and writes nothing.
-
-    The path may be a folder or CSV file of images in any usual form, an npz or CIFAR file, or a built folder.
-    """
-
-
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class DataBuild(ImageFiles):
-    """Decode and resize the images of a data set once, into a folder with a manifest that studies read.
-
-    The same command goes on where it was stopped; where the folder is complete, it checks the folder and the images.
-    """
-
-    size: int
-    """Side of the square images in pixels."""
-    out: str
-    """The folder to build, outside of the data."""
-    max_bad: int | None = None
-    """Images that cannot be used and are left out, at most; none where absent."""
-
-
-@dataclasses.dataclass(frozen=True)
-class Data:
-    """Check a data set, or build a folder of resized images from it."""
-
-    command: Annotated[DataCheck, tyro.conf.subcommand("check")] | Annotated[DataBuild, tyro.conf.subcommand("build")]
-
-
-COMMANDS = (
-    Annotated[Run, tyro.conf.subcommand("run")]
-    | Annotated[Select, tyro.conf.subcommand("select")]
-    | Annotated[Profile, tyro.conf.subcommand("profile")]
-    | Annotated[Data, tyro.conf.subcommand("data")]
-    | Annotated[Strategies, tyro.conf.subcommand("strategies")]
-)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -179,6 +39,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         )
         if isinstance(command, Run):
             return _run(command, overrides)
+        if isinstance(command, Embed):
+            return _embed(command, overrides)
         if isinstance(command, Profile):
             return _profile(command, overrides)
         if isinstance(command, Data):
@@ -202,7 +64,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _after_a_stop(words: Sequence[str]) -> str:
     has_out = any(word == "--out" or word.startswith("--out=") for word in words)
-    is_kept = words[:1] == ["run"] or words[:2] == ["data", "build"] or (words[:1] == ["profile"] and has_out)
+    is_kept = (
+        words[:1] in (["run"], ["embed"]) or words[:2] == ["data", "build"] or (words[:1] == ["profile"] and has_out)
+    )
     return "The same command goes on where it was." if is_kept else "Nothing was written; the same command begins anew."
 
 
@@ -225,10 +89,9 @@ def _own_flags(words: list[str]) -> tuple[list[str], list[tuple[str, str]]]:
     """Part a command's own flags from those that set a value: of `run`'s config, of `select`'s strategy."""
     from jaxal.config.document import take_overrides
 
-    if words[:1] == ["run"]:
-        return take_overrides(words, _known_flags(Run))
-    if words[:1] == ["profile"]:
-        return take_overrides(words, _known_flags(Profile))
+    with_config = {"run": Run, "embed": Embed, "profile": Profile}
+    if words and words[0] in with_config:
+        return take_overrides(words, _known_flags(with_config[words[0]]))
     if words[:1] != ["select"]:
         return words, []
     from jaxal.config.keys import nearest
@@ -281,6 +144,23 @@ def _run(command: Run, overrides: list[tuple[str, str]]) -> int:
     return 0
 
 
+def _embed(command: Embed, overrides: list[tuple[str, str]]) -> int:
+    from jaxal.config.reading import load_study
+
+    if not command.out:
+        raise ConfigError("--out: expected a folder, got ''")
+    study = load_study(command.config, overrides)
+
+    from jaxal import console
+    from jaxal.study.embedding import embed_study
+
+    _keep_compiled(command.compilation_cache)
+    with console.progress() as listener:
+        result = embed_study(study, command.out, command.arm, listener.on_images, listener.on_embedded)
+    console.print_embedded(result)
+    return 0
+
+
 def _select(command: Select, overrides: list[tuple[str, str]]) -> int:
     from jaxal.config.strategy_words import strategy_from_words
 
@@ -289,12 +169,18 @@ def _select(command: Select, overrides: list[tuple[str, str]]) -> int:
     from jaxal import console
     from jaxal.acquisition import select_with_reasons
     from jaxal.acquisition.pool_file import read_pool_file
+    from jaxal.acquisition.pool_folder import read_pool_folder
     from jaxal.acquisition.query_file import check_target, formula_note, query_text, write_query
 
     if command.out is not None:
-        check_target(command.out, command.pool)
+        check_target(command.out, command.pool, command.labels)
     _keep_compiled(command.compilation_cache)
-    pool = read_pool_file(command.pool)
+    if os.path.isdir(command.pool):
+        pool = read_pool_folder(command.pool, command.labels)
+    elif command.labels is not None:
+        raise ConfigError("--labels: belongs to a folder made by `jaxal embed`; an npz file holds its labels itself")
+    else:
+        pool = read_pool_file(command.pool)
     with _warnings_as_lines(), console.selection_progress():
         selection = select_with_reasons(
             strategy, **pool.arguments, budget=command.budget, seed=command.seed, memory=command.memory

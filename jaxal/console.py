@@ -14,15 +14,17 @@ from rich.text import Text
 
 from jaxal.config.strategy_table import STRATEGIES, StrategyEntry
 from jaxal.config.study import StudyConfig
-from jaxal.data.problems import counted
+from jaxal.data.problems import counted, shown
 from jaxal.errors import InputError
 
 if TYPE_CHECKING:
     from jaxal.study import StudyListener
+    from jaxal.study.embedding import EmbedResult
     from jaxal.study.plan import StudyPlan
 
 __all__ = [
     "images_progress",
+    "print_embedded",
     "print_plan",
     "print_query",
     "print_result",
@@ -82,15 +84,20 @@ def progress() -> Iterator["StudyListener"]:
             bar.update(task, total=None, completed=0, description="starting")
             console.print(f"{counted(total, 'image')} read", highlight=False, markup=False)
 
-    last_line = [time.monotonic()]
+    began = last_line = time.monotonic()
+    last_done = 0
 
     def on_embedded(done: int, total: int) -> None:
-        bar.update(task, description=f"embedding image {done} of {total}")
+        nonlocal began, last_line, last_done
         now = time.monotonic()
-        if done == total or (not console.is_terminal and now - last_line[0] >= SECONDS_BETWEEN_IMAGE_LINES):
-            last_line[0] = now
-            text = f"{done} of {total} images have gone through the frozen trunk"
-            console.print(text, highlight=False, markup=False)
+        if done <= last_done:  # another pass
+            began = last_line = now
+        last_done = done
+        bar.update(task, description=f"{done} of {total} images embedded")
+        is_long = done == total and now - began >= SECONDS_BETWEEN_IMAGE_LINES
+        if is_long or (not console.is_terminal and now - last_line >= SECONDS_BETWEEN_IMAGE_LINES):
+            last_line = now
+            console.print(f"{done} of {total} images embedded", highlight=False, markup=False)
 
     with bar:
         yield StudyListener(
@@ -157,16 +164,23 @@ def _print_table(title: str, columns: list[str], rows: list[list[str]], num_text
 
 def print_result(rows: list[dict[str, Any]], workdir: Path) -> None:
     """Print one line for each arm at its last round, and where everything else is."""
+    from jaxal.report.external import external_rows
+    from jaxal.report.seconds import acquisition_share
     from jaxal.report.tables import summary_table
-    from jaxal.study.results import class_prevalences
+    from jaxal.study.results import class_prevalences, metric_rows
 
-    summary = summary_table(rows)
+    external = external_rows(rows, metric_rows(workdir)) if rows else []
+    summary = summary_table(rows, external=external)
     if summary:
         columns = [name.replace("_", " ") for name in summary[0]]
         cells = [list(line.values()) for line in summary]
-        _print_table("Test set, after the last round: mean ± half of the 95 % interval over seeds", columns, cells)
-        shares = ", ".join(f"{name} {share:.3g}" for name, share in class_prevalences(workdir).items())
-        print(f"Prevalence in the test set: {shares}")
+        sets = "Internal and external test set" if external else "Test set"
+        _print_table(f"{sets}, after the last round: mean ± half of the 95 % interval over seeds", columns, cells)
+        for split, name in {"test": "the test set", "external": "the external test set"}.items():
+            shares = [f"{each} {share:.3g}" for each, share in class_prevalences(workdir, split).items()]
+            if shares:
+                print(f"Prevalence in {name}: {', '.join(shares)}")
+        print(acquisition_share(rows))
     print(f"Run folder: {workdir}")
 
 
@@ -194,6 +208,24 @@ def print_plan(study: StudyConfig, plan: "StudyPlan") -> None:
     for note in plan.notes:
         print(f"note: {note}")
     print("Dry run: nothing was trained, and no run folder written.")
+
+
+def print_embedded(result: "EmbedResult") -> None:
+    """Print what a folder of embeddings holds, and how long it took to make."""
+    from jaxal.data.embedding_manifest import digest_of
+
+    of, folder = result.embeddings.manifest.of, shown(str(result.embeddings.folder))
+    num_made = result.embeddings.num_made
+    for note in result.notes:
+        print(f"note: {note}")
+    if num_made:
+        kept = f", {of.num_rows - num_made} were there" if num_made < of.num_rows else ""
+        rate = num_made / result.seconds
+        print(f"{counted(num_made, 'image')} embedded in {result.seconds:.1f} s, {rate:.0f} images/s{kept}")
+    else:
+        print(f"{folder} is complete: every shard is as it was")
+    print(f"{of.num_rows} rows of {of.width} numbers, SHA-256 {digest_of(result.embeddings.manifest)}")
+    print(f"{folder} is what data.embeddings of a study and `jaxal select` read")
 
 
 def print_query(text: str) -> None:

@@ -22,8 +22,10 @@ import jax.monitoring
 from jaxal.config.reading import load_study
 from jaxal.console import progress
 from jaxal.data.dataset import load_source, make_dataset
+from jaxal.report.external import external_rows
 from jaxal.report.inputs import ReportInputs
 from jaxal.report.round_tables import round_tables
+from jaxal.report.seconds import acquisition_share
 from jaxal.report.summary import summarize
 from jaxal.report.tables import markdown, summary_table
 from jaxal.study import prepare_study, run_study
@@ -80,9 +82,11 @@ def main() -> None:
         f"On the unpruned test set ({shares}): mean ± half of the 95 % interval over {len(study.seeds)} seeds."
         f" Measured on {os.cpu_count()} cores ({processor()}), Python {inputs.environment['python']}, jax"
         f" {packages['jax']}: {minutes:.1f} minutes, {peak:.2f} GiB at the peak, {sum(late)} compilations in the"
-        f" {len(late)} rounds from the second on. Put here by `scripts/measure_study.py`."
+        f" {len(late)} rounds from the second on. {acquisition_share(result.table)} Put here by"
+        " `scripts/measure_study.py`."
     )
-    tables = markdown(summary_table(result.table)) if options.last_round else all_rounds(inputs)
+    external = external_rows(result.table, inputs.metric_rows)
+    tables = markdown(summary_table(result.table, external=external)) if options.last_round else all_rounds(inputs)
     write_block(options.document, study.name, f"{tables}\n{note}")
     (ROOT / "docs" / "figures").mkdir(parents=True, exist_ok=True)
     shutil.copyfile(workdir / "figures" / "learning_curves.svg", ROOT / "docs" / "figures" / f"{study.name}.svg")

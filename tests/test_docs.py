@@ -16,7 +16,8 @@ from jaxal.config.strategy_table import STRATEGIES
 ROOT = Path(__file__).parents[1]
 METHODS = (ROOT / "docs" / "methods.md").read_text()
 DATA = (ROOT / "docs" / "data.md").read_text()
-NAMED = sorted(set(re.findall(r"`((?:kernels|strategies|data|models|experiment)/[\w./]+)`", METHODS)))
+PACKAGES = "kernels|strategies|data|models|training|evaluation|experiment|study"
+NAMED = sorted(set(re.findall(rf"`((?:{PACKAGES})/[\w./]+)`", METHODS)))
 
 
 @pytest.mark.parametrize("name", NAMED)

@@ -43,11 +43,12 @@ def formula_note(selection: Selection, ids: Sequence[str] | None) -> str | None:
     )
 
 
-def check_target(target: str | Path, pool: str | Path) -> None:
+def check_target(target: str | Path, pool: str | Path, labels: str | Path | None = None) -> None:
     """Refuse, before any work is done, to write where it would destroy something else than an earlier query.
 
     Raises:
-        InputError: the target is the pool itself, there is something that is no file, or it is no path.
+        InputError: the target is the pool itself, lies in its folder, or is the file of labels, there is something that
+            is no file, or it is no path.
     """
     try:
         Path(target).resolve()
@@ -57,6 +58,10 @@ def check_target(target: str | Path, pool: str | Path) -> None:
         raise InputError(f"out: {target} is there and no file; give the name of a CSV file to write")
     if os.path.exists(target) and os.path.exists(pool) and os.path.samefile(target, pool):
         raise InputError(f"out: {target} is the pool itself; give another name")
+    if os.path.isdir(pool) and Path(pool).resolve() in Path(target).resolve().parents:
+        raise InputError(f"out: {target} lies in the pool's own folder, where nothing is written; give another place")
+    if labels is not None and os.path.exists(target) and os.path.exists(labels) and os.path.samefile(target, labels):
+        raise InputError(f"out: {target} is the file of labels; give another name")
 
 
 def write_query(text: str, target: str | Path) -> None:

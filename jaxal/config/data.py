@@ -305,6 +305,8 @@ class DataConfig(ConfigStruct, frozen=True):
         images_in_memory: bytes of images that may lie on the device (in memory, where it has none of its own) while
             models are trained; parts beyond that are read batch by batch, to the same result. A third of the device's
             memory, or a quarter of what the host has free, where absent.
+        embeddings: folder made by `jaxal embed` of this data, which models with a frozen trunk read; where empty, they
+            are made once and kept in the user's cache folder.
     """
 
     source: SourceConfig
@@ -313,3 +315,4 @@ class DataConfig(ConfigStruct, frozen=True):
     split: SplitConfig = SplitConfig()
     imbalance: ImbalanceConfig | None = None
     images_in_memory: Annotated[int, Meta(ge=0)] | None = None
+    embeddings: str = ""

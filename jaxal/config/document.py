@@ -34,17 +34,43 @@ TFDS = "tfds:"
 
 
 def read_document(path: str | Path) -> Document:
-    """Parse a TOML file.
+    """Parse a TOML file, and lay it over the one that it extends, if any.
+
+    `extends = "base.toml"` at the top names a file, relative to the folder of the file that says it, which may extend
+    another in its turn. Tables are laid over the base's key by key, a table whose `kind` changes replaces the base's
+    whole, and so does a list, such as the arms. Nothing takes a key of the base away.
 
     Raises:
-        ConfigError: no such file, not UTF-8, or not TOML; the message gives the line.
+        ConfigError: no such file, not UTF-8, or not TOML (the message gives the line); or files extend each other in a
+            circle.
     """
+    return _read(Path(path), ())
+
+
+def _read(path: Path, extending: tuple[Path, ...]) -> Document:
+    """Read a file for those that extend it, the one that was asked for first."""
+    by = f" (extended by {extending[-1]})" if extending else ""
     try:
-        return tomllib.loads(Path(path).read_text(encoding="utf-8"))
+        document = tomllib.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
-        raise ConfigError(f"{path}: cannot read the config: {error.strerror}") from error
+        raise ConfigError(f"{path}: cannot read the config: {error.strerror}{by}") from error
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise ConfigError(f"{path}: not a TOML file: {error}") from error
+        raise ConfigError(f"{path}: not a TOML file: {error}{by}") from error
+    if "extends" not in document:
+        return document
+    name = document.pop("extends")
+    if not isinstance(name, str) or not name:
+        raise ConfigError(
+            f"{path}: extends = {name!r}: expected the name of a TOML file, relative to this one's folder"
+        )
+    base_path, above = path.parent / name, (*extending, path)
+    if base_path.resolve() in [each.resolve() for each in above]:
+        raise ConfigError(f"{path}: extends = {name!r}: a circle: {' -> '.join(map(str, (*above, base_path)))}")
+    base = _read(base_path, above)
+    for each in (base, document):  # what is given as a word is laid over as the table that it stands for
+        expand_source(each)
+        expand_models(each)
+    return _overlay(base, document)
 
 
 def take_overrides(arguments: Iterable[str], known: Collection[str]) -> tuple[list[str], list[tuple[str, str]]]:
@@ -86,6 +112,9 @@ def _parse_value(text: str) -> Any:
 def set_value(document: Document, path: str, text: str) -> None:
     """Set one value in place; `a.b.0.c` reaches into lists by number, and missing tables are made.
 
+    A table whose `kind` changes loses all else, which was said of the other kind; but an item of a list, such as an
+    arm, is not one of several forms, and stays.
+
     Raises:
         ConfigError: the path leads through a value that is no table, or past the end of a list.
     """
@@ -97,11 +126,15 @@ def set_value(document: Document, path: str, text: str) -> None:
         node = _list_item(node, part, path) if isinstance(node, list) else node.setdefault(part, {})
         if not isinstance(node, dict | list):
             raise ConfigError(f"--{path}: {'.'.join(walked)} is {node!r}, not a table that could hold more")
+    value = _parse_value(text)
     if isinstance(node, list):
         _list_item(node, last, path)
-        node[int(last)] = _parse_value(text)
-    else:
-        node[last] = _parse_value(text)
+        node[int(last)] = value
+        return
+    is_item = bool(parents) and parents[-1].isdecimal()
+    if last == "kind" and node.get("kind", value) != value and not is_item:
+        node.clear()
+    node[last] = value
 
 
 def _list_item(items: list, number: str, path: str) -> Any:
@@ -207,7 +240,7 @@ def _overlay(base: Document, changes: Document) -> Document:
     """Lay changes over a base; a table whose `kind` changes replaces the base's whole."""
     if "kind" in changes and "kind" in base and changes["kind"] != base["kind"]:
         return changes
-    merged = copy.deepcopy(base)  # an arm's tables are its own: what is set in them changes no other arm
+    merged = copy.deepcopy(base)  # what is set in the result must change neither the base nor what else lies over it
     for key, value in changes.items():
         both = isinstance(value, dict) and isinstance(merged.get(key), dict)
         merged[key] = _overlay(merged[key], value) if both else value

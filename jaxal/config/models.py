@@ -23,7 +23,7 @@ Share = Annotated[float, Meta(ge=0, lt=1)]
 Momentum = Annotated[float, Meta(gt=0, le=1)]
 Own = Literal["own"]
 Side = Annotated[int, Meta(ge=0, le=4096)]
-Init = Literal["random", "imagenet"]
+Init = Literal["random", "imagenet", "imagenet_else_random"]
 Trunk = Literal["fine_tuned", "frozen"]
 Compute = Literal["float32", "bfloat16"]
 Stem = Literal["repeat", "sum"]
@@ -48,7 +48,8 @@ class EfficientNetConfig(ConfigStruct, frozen=True, tag_field="kind", tag="effic
         convention: "efficientnet" pads evenly, with batch-norm epsilon 1e-5 and momentum 0.1, as PyTorch-trained
             weights need; "tf_efficientnet" pads as TensorFlow's "SAME", with epsilon 1e-3 and momentum 0.01, as
             Google's weights need. A Lite is as the latter, whatever stands here.
-        init: "random", or "imagenet" for pretrained weights.
+        init: "random"; "imagenet" for pretrained weights; or "imagenet_else_random" for these where there are any (a
+            file is named, or a package with them installed), else random ones, and a warning that says so.
         weights: file of pretrained weights; where empty, those of an installed package.
         trunk: "fine_tuned", or "frozen" to train the last layer alone.
         dropout: rate before the last layer; "own": the variant's.

@@ -40,12 +40,15 @@ RESERVED_NAMES = frozenset({"config.toml", "environment.json", "figures", "metri
 def load_study(path: str | Path, overrides: Iterable[tuple[str, str]] = ()) -> StudyConfig:
     """Read a study from a TOML file, with values set over it by dotted path.
 
+    A `kind` is set before what else its table is given, wherever it stands among the values: a table of another kind
+    takes the place of the file's whole, as everywhere (`--data.source.kind built --data.source.path DIR`).
+
     Raises:
         ConfigError: unreadable file, unknown keys (with the nearest known), wrong types or ranges, or settings that
             contradict each other; nothing is guessed.
     """
     document = read_document(path)
-    for dotted, text in overrides:
+    for dotted, text in sorted(overrides, key=lambda pair: not pair[0].endswith(".kind")):
         expand_strategies(document)  # so that --arms.3.strategy.FIELD reaches into a strategy given by name
         expand_source(document)  # and --data.source.FIELD into a source given by name
         expand_models(document)  # and --model.FIELD into a model given by name
@@ -123,6 +126,9 @@ def _contradictions(study: StudyConfig) -> Iterator[str]:
         yield f"seeds: must differ, got {list(study.seeds)}"
     yield from _schedule_contradictions(study.schedule)
     yield from _data_contradictions(study.data)
+    models = [arm.model or study.model for arm in study.arms]
+    if study.data.embeddings and not any(getattr(model, "trunk", "") == "frozen" for model in models):
+        yield 'data.embeddings: nothing would read them, no model has trunk = "frozen"; set that, or remove them'
     yield from _model_contradictions(study.model, "model")
     for number, arm in enumerate(study.arms):
         yield from _arm_contradictions(study, arm, f"arms.{number} ({arm.name})")

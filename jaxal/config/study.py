@@ -62,8 +62,8 @@ class ArmConfig(ConfigStruct, frozen=True):
         name: unique; names its folder.
         kind: "active" asks by its strategy; "full" trains once on every label of the pool (the upper bound).
         strategy: of an active arm.
-        model, training, augmentation: what this arm changes; in a config file a table here overrides the study's, key by key,
-            and a word for a model stands for a table (see MODEL_WORDS).
+        model, training, augmentation: what this arm changes; in a config file a table here overrides the study's, key
+            by key, and a word for a model stands for a table (see MODEL_WORDS).
     """
 
     name: Name

@@ -28,21 +28,31 @@ def augment(config: AugmentationConfig, key: PRNGKey, images: Shaped[Array, "B H
         Images of the same shape; of the same type where they are not rotated, else floating point (float32 of uint8,
         not rounded to whole gray levels), in the same range.
 
-    Cost: a flip moves B·H·W·ch numbers, a rotation gathers four times as many.
+    Cost: a flip moves B·H·W·ch numbers; a rotation gathers four times as many, and flips then cost nothing.
     """
     keys = jax.vmap(functools.partial(jax.random.fold_in, key))(jnp.arange(images.shape[0]))
 
     def draw(stream: int, sample: Callable[[PRNGKey], Array]) -> Array:
         return jax.vmap(lambda image_key: sample(jax.random.fold_in(image_key, stream)))(keys)
 
+    flipped = {}
     if config.flips in ("horizontal", "both"):
-        images = flip(images, draw(LEFT_RIGHT, jax.random.bernoulli), axis=2)
+        flipped[2] = draw(LEFT_RIGHT, jax.random.bernoulli)
     if config.flips in ("vertical", "both"):
-        images = flip(images, draw(UP_DOWN, jax.random.bernoulli), axis=1)
-    if config.rotation > 0:
-        angle = functools.partial(jax.random.uniform, minval=-config.rotation, maxval=config.rotation)
-        images = rotate(images, draw(ANGLE, angle))
-    return images
+        flipped[1] = draw(UP_DOWN, jax.random.bernoulli)
+    if config.rotation == 0:
+        for axis, is_flipped in flipped.items():
+            images = flip(images, is_flipped, axis)
+        return images
+    angle = functools.partial(jax.random.uniform, minval=-config.rotation, maxval=config.rotation)
+    _, height, width, _ = images.shape
+    sources = list(_sources(height, width, draw(ANGLE, angle)))
+    # Flipped images are not made and then turned: XLA would flip anew for each pixel that it gathers.
+    for axis, is_flipped in flipped.items():
+        there = images.shape[axis] - 1 - sources[axis - 1]
+        sources[axis - 1] = jnp.where(is_flipped[:, None, None], there, sources[axis - 1])
+    rows, columns = sources
+    return _interpolated(images, rows, columns)
 
 
 def flip(images: Shaped[Array, "B H W ch"], is_flipped: Bool[Array, " B"], axis: int) -> Shaped[Array, "B H W ch"]:
@@ -62,9 +72,17 @@ def rotate(images: Shaped[Array, "B H W ch"], degrees: Float[Array, " B"]) -> Fl
     Returns:
         float32 where images are whole numbers, else their own type.
     """
+    _, height, width, _ = images.shape
+    rows, columns = _sources(height, width, degrees)
+    return _interpolated(images, rows, columns)
+
+
+def _interpolated(
+    images: Shaped[Array, "B H W ch"], rows: Float[Array, "B H W"], columns: Float[Array, "B H W"]
+) -> Float[Array, "B H W ch"]:
+    """Take from each image what lies at fractional places, reflected into it."""
     num_images, height, width, channels = images.shape
     wide = images if jnp.issubdtype(images.dtype, jnp.floating) else images.astype(jnp.float32)
-    rows, columns = _sources(height, width, degrees)
     top, below, row_share = _neighbors(rows, height)
     left, right, column_share = _neighbors(columns, width)
     flat = wide.reshape(-1, channels)

@@ -1,19 +1,26 @@
 """Where caches lie, and how their files are written: whole and durable or not at all, and with a seal that tells."""
 
 import hashlib
+import io
 import os
 import secrets
+import shutil
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import IO, Generic, TypeVar
+from typing import IO, Any, Generic, TypeVar
 
 import msgspec
+import numpy as np
+
+from jaxal.errors import DataError
 
 __all__ = [
+    "check_space",
     "clear_temporaries",
     "file_sha256",
+    "npy_header",
     "read_sealed",
     "sync_folder",
     "temporary_file",
@@ -73,6 +80,34 @@ def file_sha256(path: str | Path) -> str:
     """
     with open(path, "rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def npy_header(shape: tuple[int, ...], dtype: Any) -> bytes:
+    """Make the header of a .npy file; it is as long for every number of rows."""
+    header = io.BytesIO()
+    described = {"descr": np.lib.format.dtype_to_descr(np.dtype(dtype)), "fortran_order": False, "shape": shape}
+    np.lib.format.write_array_header_1_0(header, described)
+    return header.getvalue()
+
+
+def check_space(folder: Path, num_bytes: int, setting: str, what: str) -> None:
+    """Refuse to begin what the disk has no space for.
+
+    Args:
+        folder: to be written to; it is there.
+        num_bytes: that will be written.
+        setting: what a user sets to have another folder.
+        what: is to be written, in words.
+
+    Raises:
+        DataError: names the folder, what it needs, and what is free.
+    """
+    free = shutil.disk_usage(folder).free
+    if free < num_bytes:
+        raise DataError(
+            f"{setting}: {folder} needs {num_bytes / 1e6:.0f} MB for {what} that are not there yet, "
+            f"{free / 1e6:.0f} MB are free. Free space or choose a folder elsewhere."
+        )
 
 
 def sync_folder(folder: Path) -> None:

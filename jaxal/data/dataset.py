@@ -1,7 +1,8 @@
 """The data of one experiment: a pool with hidden labels, a validation and a test part, in fixed order."""
 
 import functools
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from types import MappingProxyType
 from typing import NamedTuple
 
 import numpy as np
@@ -51,6 +52,7 @@ class Part(NamedTuple):
     ids: np.ndarray  # str [n]
     sample_ids: np.ndarray  # int32 [n], positions in the source: stable under permutation of the part
     groups: np.ndarray | None = None  # str [n]; None where every sample stands alone
+    columns: Mapping[str, np.ndarray] = MappingProxyType({})  # further facts, str [n] each, such as the sex
 
 
 class Dataset(NamedTuple):
@@ -65,6 +67,7 @@ class Dataset(NamedTuple):
     mean: tuple[float, ...]
     std: tuple[float, ...]
     images: Images  # all of the source, by what sample_ids count
+    ids: np.ndarray  # str, of all of the source
     fingerprint: str  # of the source
     notes: tuple[str, ...] = ()  # what a reader of the results should know of the data
 
@@ -159,6 +162,7 @@ def make_dataset(source: ImageSource, config: DataConfig, seed: int) -> Dataset:
         mean=source.mean,
         std=source.std,
         images=_whole(source),
+        ids=source.ids,
         fingerprint=source.fingerprint,
         notes=(*source.notes, *parts.notes),
     )
@@ -201,4 +205,5 @@ def _part(source: ImageSource, indices: np.ndarray) -> Part:
         ids=source.ids[indices],
         sample_ids=indices.astype(np.int32),
         groups=None if source.groups is None else source.groups[indices],
+        columns=MappingProxyType({name: cells[indices] for name, cells in source.columns.items()}),
     )

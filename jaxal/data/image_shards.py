@@ -2,7 +2,6 @@
 
 import hashlib
 import os
-import shutil
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing
@@ -11,7 +10,7 @@ from typing import Literal, NamedTuple
 
 import numpy as np
 
-from jaxal.data.cache_files import file_sha256, user_cache_folder
+from jaxal.data.cache_files import check_space, file_sha256, user_cache_folder
 from jaxal.data.decoding_threads import Attempt, FileState, decode_in_order, file_state
 from jaxal.data.problems import Problem
 from jaxal.data.shard_files import (
@@ -170,7 +169,8 @@ def make_shards(
                 say(done, len(files))
     todo = [number for number, shard in enumerate(shards) if shard is None]
     if todo:
-        _check_space(folder, (len(files) - done) * int(np.prod(shape_of(form))), setting)
+        num_bytes = (len(files) - done) * int(np.prod(shape_of(form)))
+        check_space(folder, num_bytes, setting, "the resized images")
     with closing(
         decode_in_order(
             (file.path for number in todo for file in files[parts[number]]), size=form.size, color=form.color
@@ -215,7 +215,7 @@ def describe(shards: Sequence[ShardFacts], form: Form, advice: str) -> CachedIma
     means = [total / num_pixels for total in sums]
     variances = [max(total / num_pixels - mean**2, 0.0) for total, mean in zip(squares, means, strict=True)]
     return CachedImages(
-        read=row_reader(shards, form, advice),
+        read=row_reader(shards, shape_of(form), np.uint8, advice),
         image_shape=shape_of(form),
         mean=tuple(round(mean / 255, 3) for mean in means),
         std=tuple(round(max(variance**0.5 / 255, LEAST_STD), 3) for variance in variances),
@@ -276,12 +276,3 @@ def _key(paths: Sequence[str], states: Sequence[FileState], form: Form) -> str:
         name = os.fsencode(path)
         digest.update(b"%d %d %d " % (len(name), *state) + name)
     return digest.hexdigest()
-
-
-def _check_space(folder: Path, num_bytes: int, setting: str) -> None:
-    free = shutil.disk_usage(folder).free
-    if free < num_bytes:
-        raise DataError(
-            f"{setting}: {folder} needs {num_bytes / 1e6:.0f} MB for the resized images that are not there yet, "
-            f"{free / 1e6:.0f} MB are free. Free space or choose a folder elsewhere."
-        )

@@ -1,8 +1,6 @@
 """One shard: a .npy file of images and, sealed, beside it what is known of the files that they were decoded from."""
 
-import functools
 import hashlib
-import io
 import os
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -11,7 +9,7 @@ from typing import IO, Literal, NamedTuple
 import msgspec
 import numpy as np
 
-from jaxal.data.cache_files import file_sha256, read_sealed, sync_folder, temporary_file, write_sealed
+from jaxal.data.cache_files import file_sha256, npy_header, read_sealed, sync_folder, temporary_file, write_sealed
 from jaxal.data.decoding import CANNOT_BE_READ, BadImageError, Decoded
 from jaxal.data.decoding_threads import Attempt, FileState
 from jaxal.data.problems import counted, examples
@@ -28,7 +26,6 @@ __all__ = [
     "read_entries",
     "refuse_changed",
     "shape_of",
-    "shard_header",
     "shard_path",
     "verify_shard",
     "write_shard",
@@ -96,7 +93,7 @@ class ShardFacts(NamedTuple):
 
     path: Path  # of the images
     sha256: str  # of that file
-    num_images: int  # files that could not be used take no place
+    num_images: int  # rows; files that could not be used take no place
 
 
 def shape_of(form: Form) -> tuple[int, int, int]:
@@ -112,15 +109,6 @@ def files_per_shard(form: Form) -> int:
 def shard_path(folder: Path, number: int) -> Path:
     """Name the file of a shard's images; its sidecar has the ending .json."""
     return folder / f"images-{number:05}.npy"
-
-
-@functools.cache
-def shard_header(num_images: int, form: Form) -> bytes:
-    """Make the header of a .npy file; it is as long for every number of images."""
-    header = io.BytesIO()
-    described = {"descr": "|u1", "fortran_order": False, "shape": (num_images, *shape_of(form))}
-    np.lib.format.write_array_header_1_0(header, described)
-    return header.getvalue()
 
 
 def write_shard(path: Path, files: Sequence[SourceFile], attempts: Iterator[Attempt], form: Form) -> ShardFacts:
@@ -139,7 +127,7 @@ def write_shard(path: Path, files: Sequence[SourceFile], attempts: Iterator[Atte
     entries: list[Entry] = []
     changed = []
     with temporary_file(path) as file:
-        header = shard_header(len(files), form)
+        header = npy_header((len(files), *shape_of(form)), np.uint8)
         file.write(header)
         digest, unsynced = hashlib.sha256(header), 0
         for source, attempt in zip(files, attempts, strict=False):
@@ -158,7 +146,7 @@ def write_shard(path: Path, files: Sequence[SourceFile], attempts: Iterator[Atte
         sha256 = digest.hexdigest()
         if num_images < len(files):
             file.seek(0)
-            file.write(shard_header(num_images, form))
+            file.write(npy_header((num_images, *shape_of(form)), np.uint8))
             file.flush()
             sha256 = file_sha256(file.name)
     sync_folder(path.parent)

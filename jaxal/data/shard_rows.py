@@ -1,49 +1,53 @@
-"""Images read out of shards, row by row, into new memory: nothing stays mapped, however large the shards are."""
+"""Images, or their embeddings, read out of shards row by row into new memory: nothing stays mapped."""
 
 import hashlib
 import os
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import IO
+from typing import IO, Any
 
 import numpy as np
 
-from jaxal.data.shard_files import Form, ShardFacts, shape_of, shard_header
+from jaxal.data.cache_files import npy_header
+from jaxal.data.shard_files import ShardFacts
 from jaxal.errors import DataError
 
 __all__ = ["row_reader"]
 
 
-def row_reader(shards: Sequence[ShardFacts], form: Form, advice: str) -> Callable[[np.ndarray], np.ndarray]:
-    """Make the function that reads rows of verified shards: indices [B] -> uint8 [B, size, size, channels].
+def row_reader(
+    shards: Sequence[ShardFacts], row_shape: tuple[int, ...], dtype: Any, advice: str
+) -> Callable[[np.ndarray], np.ndarray]:
+    """Make the function that reads rows of verified shards: indices [B] -> [B, *row_shape].
 
     It may be called from several threads. A shard whose file was replaced or written to since it was verified is hashed
     again before it is used: so rows never come from two different states of the data.
 
     Args:
-        shards: in order; their images are numbered through.
-        form: of the images.
+        shards: in order; their rows are numbered through.
+        row_shape: of an image.
+        dtype: of its numbers.
         advice: what a user is to do where a shard was damaged or is gone.
     """
     starts = np.cumsum([0, *(shard.num_images for shard in shards)])
-    num_bytes = int(np.prod(shape_of(form)))
+    num_bytes = int(np.prod(row_shape)) * np.dtype(dtype).itemsize
     known = {shard.path: _signature(shard.path) for shard in shards}
 
     def read(indices: np.ndarray) -> np.ndarray:
         rows = np.asarray(indices, np.int64).reshape(-1)
         if rows.size and not 0 <= rows.min() <= rows.max() < starts[-1]:
-            raise IndexError(f"images are numbered 0 … {starts[-1] - 1}, asked for {rows.min()} … {rows.max()}")
-        out = np.empty((len(rows), *shape_of(form)), np.uint8)
+            raise IndexError(f"rows are numbered 0 … {starts[-1] - 1}, asked for {rows.min()} … {rows.max()}")
+        out = np.empty((len(rows), *row_shape), dtype)
         numbers = np.searchsorted(starts, rows, side="right") - 1
         for number in np.unique(numbers):
             shard, places = shards[number], np.flatnonzero(numbers == number)
             try:
                 with open(shard.path, "rb", buffering=0) as file:
                     _check(file, shard, known)
-                    header = len(shard_header(shard.num_images, form))
+                    header = len(npy_header((shard.num_images, *row_shape), dtype))
                     for first, last in _runs(rows[places], places):
                         file.seek(header + int(rows[first] - starts[number]) * num_bytes)
-                        _fill(file, out[first : last + 1].reshape(-1).data)
+                        _fill(file, out[first : last + 1].reshape(-1).view(np.uint8).data)
             except OSError as error:
                 raise DataError(f"{shard.path}: cannot be read: {error.strerror or error}. {advice}") from error
             except _DamagedError as error:

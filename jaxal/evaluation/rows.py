@@ -9,13 +9,13 @@ import numpy as np
 from jaxal.evaluation.metrics import Metrics
 from jaxal.evaluation.pool_metrics import pool_metrics
 
-__all__ = ["MetricRow", "pool_rows", "split_rows"]
+__all__ = ["MetricRow", "pool_rows", "split_rows", "subgroup_rows"]
 
 
 class MetricRow(NamedTuple):
     """One value; None = not defined."""
 
-    split: str  # "pool", "validation", "test"
+    split: str  # "pool", "validation", "test", "external"; of a subgroup "test:sex=female"
     class_name: str  # "" = over all classes
     metric: str
     value: int | float | None
@@ -41,6 +41,13 @@ def split_rows(split: str, metrics: Metrics, class_names: tuple[str, ...]) -> It
     for index, class_name in enumerate(class_names):
         for name, values in per_class._asdict().items():
             yield MetricRow(split, class_name, name, _plain(values[index]))
+
+
+def subgroup_rows(split: str, metrics: Metrics, class_names: tuple[str, ...]) -> Iterator[MetricRow]:
+    """List what a model scored on a subgroup of a split: as `split_rows`, but of each class its number alone."""
+    for row in split_rows(split, metrics, class_names):
+        if row.class_name == "" or row.metric == "count":
+            yield row
 
 
 def pool_rows(labels: np.ndarray, class_names: tuple[str, ...], minority: int) -> Iterator[MetricRow]:

@@ -10,6 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from jaxal.errors import InputError
+from jaxal.experiment.embeddings import OnImages
 from jaxal.experiment.inputs import pool_inputs
 from jaxal.experiment.keys import ACQUIRE, DRAW_HEADS
 from jaxal.experiment.setup import Experiment
@@ -29,10 +30,14 @@ class AskInfo(NamedTuple):
     acquisition: AcquisitionInfo
     seconds_embed: float
     seconds_acquire: float
+    seconds_compile: float  # of the strategy, apart from the seconds of choosing; in later rounds next to nothing
 
 
 def ask(
-    experiment: Experiment, state: ExperimentState, answer: Callable[[np.ndarray], np.ndarray] | None = None
+    experiment: Experiment,
+    state: ExperimentState,
+    answer: Callable[[np.ndarray], np.ndarray] | None = None,
+    on_embedded: OnImages | None = None,
 ) -> tuple[ExperimentState, Query, AskInfo]:
     """Embed the pool and acquire the next query: at once, or schedule.reveal_every samples at a time.
 
@@ -46,6 +51,7 @@ def ask(
         state: between rounds.
         answer: returns the labels, int32, of the pool rows of a piece, as `tell` takes them; called for every piece
             but the last. It may be left out where the query is asked at once.
+        on_embedded: told how many images of the pool are embedded, of how many.
 
     Returns:
         (state, query, info): the state with the strategy's own renewed, but the pool as it was: the labels of the whole
@@ -66,7 +72,7 @@ def ask(
     began = time.perf_counter()
     draw_key = round_key(experiment, round_number, DRAW_HEADS)
     batch_size = experiment.config.training.inference_batch_size
-    embeddings = embed_images(experiment.model, state.variables, experiment.pool_images, batch_size)
+    embeddings = embed_images(experiment.model, state.variables, experiment.pool_images, batch_size, on_embedded)
     inputs = jax.block_until_ready(
         pool_inputs(experiment, draw_key, state.pool, state.variables, embeddings, labels_left=size)
     )
@@ -74,11 +80,12 @@ def ask(
     check_inputs(experiment.strategy, inputs, len(experiment.class_names))
     key = round_key(experiment, round_number, ACQUIRE)
     pieces, num_asked, seconds_acquire = [], 0, 0.0
+    began = time.perf_counter()
+    choose = _compiled_for(experiment.strategy, piece_size, (key, state.strategy, inputs))
+    seconds_compile = time.perf_counter() - began
     while True:
         began = time.perf_counter()
-        query, strategy_state, info = jax.block_until_ready(
-            _acquire(experiment.strategy, key, state.strategy, inputs, piece_size)
-        )
+        query, strategy_state, info = jax.block_until_ready(choose(key, state.strategy, inputs))
         seconds_acquire += time.perf_counter() - began
         state = state._replace(strategy=strategy_state)
         rows = asked_rows(query)
@@ -93,7 +100,7 @@ def ask(
             labels_left=jnp.asarray(size - num_asked, jnp.int32),
         )
     query, info = _joined(pieces, largest, len(experiment.initial_labels))
-    return state, query, AskInfo(info, seconds_embed, seconds_acquire)
+    return state, query, AskInfo(info, seconds_embed, seconds_acquire, seconds_compile)
 
 
 def asked_rows(query: Query) -> np.ndarray:
@@ -135,6 +142,18 @@ def _joined(
         num_fallback=jnp.asarray(sum(int(info.num_fallback) for info in infos), jnp.int32),
     )
     return query, info
+
+
+def _compiled_for(strategy: Strategy, query_size: int, arguments: Any) -> Callable[..., Any]:
+    """Compile a strategy's choice for arguments of these shapes, once."""
+    leaves, structure = jax.tree.flatten(arguments)
+    return _compile(strategy, query_size, tuple(map(jax.typeof, leaves)), structure)
+
+
+@functools.lru_cache(maxsize=8)
+def _compile(strategy: Strategy, query_size: int, types: tuple, structure: Any) -> Callable[..., Any]:
+    shapes = [jax.ShapeDtypeStruct(each.shape, each.dtype, weak_type=each.weak_type) for each in types]
+    return _acquire.lower(strategy, *structure.unflatten(shapes), query_size).compile()
 
 
 @functools.partial(jax.jit, static_argnums=(0, 4))

@@ -9,15 +9,16 @@ import jax.numpy as jnp
 import numpy as np
 
 from jaxal.data.splits import hold_out, max_held_out
-from jaxal.evaluation.metrics import undefined
-from jaxal.evaluation.rows import MetricRow, pool_rows, split_rows
+from jaxal.evaluation.metrics import Metrics, evaluate, undefined
+from jaxal.evaluation.rows import MetricRow, pool_rows, split_rows, subgroup_rows
 from jaxal.experiment.asking import ask, asked_rows, padded_answers
 from jaxal.experiment.keys import FIT
 from jaxal.experiment.setup import Experiment
 from jaxal.experiment.state import ExperimentState, round_key, state_template
 from jaxal.pool import UNLABELED, Query, reveal
+from jaxal.training.inference import apply_images
 from jaxal.training.placement import take_images
-from jaxal.training.trainer import EvaluationSet, evaluate_model, fit
+from jaxal.training.trainer import EvaluationSet, FitResult, fit
 from jaxal.typing import Array
 
 __all__ = ["RoundRecord", "run_round", "start", "tell"]
@@ -92,12 +93,26 @@ def _fit_and_evaluate(
     seconds_train = time.perf_counter() - began
     rows = list(pool_rows(np.asarray(state.pool.labels), experiment.class_names, experiment.minority))
     for name, evaluation_set in {"validation": validation, **experiment.test_sets}.items():
-        metrics = evaluate_model(model, config, fitted.variables, evaluation_set, experiment.minority)
-        metrics = jax.device_get(metrics)
-        # A network that no label has trained has no score, only what its random start happens to give.
-        rows += split_rows(name, metrics if fitted.best_epoch > 0 else undefined(metrics), experiment.class_names)
+        rows += _scored(experiment, fitted, name, evaluation_set)
     record = RoundRecord(tuple(rows), seconds_train, fitted.best_epoch, fitted.num_epochs)
     return state._replace(variables=fitted.variables), record
+
+
+def _scored(experiment: Experiment, fitted: FitResult, name: str, evaluation_set: EvaluationSet) -> list[MetricRow]:
+    """Score a fitted model on a set, and on its subgroups from the same logits."""
+    images, labels, is_counted = evaluation_set
+    batch_size = experiment.config.training.inference_batch_size
+    logits = apply_images(experiment.model, fitted.variables, images, batch_size)
+
+    def score(is_counted: Array) -> Metrics:
+        metrics = jax.device_get(evaluate(logits, labels, is_counted, positive_class=experiment.minority))
+        # A network that no label has trained has no score, only what its random start happens to give.
+        return metrics if fitted.best_epoch > 0 else undefined(metrics)
+
+    rows = list(split_rows(name, score(is_counted), experiment.class_names))
+    for group, is_member in experiment.subgroups.get(name, {}).items():
+        rows += subgroup_rows(f"{name}:{group}", score(is_counted & is_member), experiment.class_names)
+    return rows
 
 
 def _fit_sets(experiment: Experiment, labels: Array, max_labeled: int) -> tuple[Array, EvaluationSet]:

@@ -1,6 +1,7 @@
 """What does not change from round to round: data on its place, network, strategy, oracle."""
 
-from collections.abc import Callable
+from collections.abc import Mapping
+from types import MappingProxyType
 from typing import NamedTuple
 
 import jax.numpy as jnp
@@ -11,6 +12,8 @@ from jaxal.config.study import ExperimentConfig
 from jaxal.data.dataset import Dataset, parts_of
 from jaxal.data.loading import Images
 from jaxal.data.schedule import initial_labels, query_sizes
+from jaxal.data.subgroups import subgroups
+from jaxal.experiment.embeddings import OnImages, Start
 from jaxal.experiment.trunk import embedded_parts, last_layer
 from jaxal.models import registry
 from jaxal.models.facts import is_frozen
@@ -47,14 +50,14 @@ class Experiment(NamedTuple):
     validation: EvaluationSet | None  # None: held out of the labels bought, anew in each fit
     test_sets: dict[str, EvaluationSet]  # "test", and "external" where there is one
     weights_sha256: str  # of the file with pretrained weights; empty where there are none
+    subgroups: Mapping[str, Mapping[str, Array]] = MappingProxyType({})  # test set -> subgroup -> bool [n], its rows
 
 
 def make_experiment(
     config: ExperimentConfig,
     dataset: Dataset,
     *,
-    embedded_rows: np.ndarray | None = None,
-    on_embedded: Callable[[int, int], None] = lambda done, total: None,
+    on_embedded: OnImages = lambda done, total: None,
 ) -> Experiment:
     """Bind a config to its data; hidden labels of the pool go to the oracle and nowhere else.
 
@@ -65,8 +68,6 @@ def make_experiment(
     Args:
         config: of the experiment.
         dataset: its data.
-        embedded_rows: of the source, ascending: what a frozen trunk embeds for all seeds at once; the dataset's own
-            where absent.
         on_embedded: told how many images of how many have gone through a frozen trunk.
 
     Raises:
@@ -80,8 +81,8 @@ def make_experiment(
     weights = check_weights(network, config.model)
     parts = parts_of(dataset)
     if is_frozen(config.model):
-        model = last_layer(config, network, weights)
-        whole = embedded_parts(config, dataset, network, weights, embedded_rows, on_embedded)
+        beginning = Start(config, dataset, network, weights)
+        model, whole = last_layer(beginning), embedded_parts(beginning, on_embedded)
     else:
         model = augmented(pretrained_model(network, config.model, weights.sha256), config.augmentation)
         whole = {name: part.images for name, part in parts.items()}
@@ -109,6 +110,9 @@ def make_experiment(
         validation=sets.pop("validation", None),
         test_sets=sets,
         weights_sha256=weights.sha256,
+        subgroups={
+            name: {group: jnp.asarray(rows) for group, rows in subgroups(parts[name].columns).items()} for name in sets
+        },
     )
 
 

@@ -7,7 +7,7 @@ import jax
 
 from jaxal.config.models import ModelConfig, OrganCNNConfig
 from jaxal.models.model import Model
-from jaxal.models.pretrained import check_weights, model_name
+from jaxal.models.pretrained import check_weights, lacks_weights, model_name
 from jaxal.models.registry import seen_shape
 from jaxal.models.weights import LoadReport
 
@@ -26,6 +26,7 @@ class ModelFacts(NamedTuple):
     width: int  # of its embeddings
     weights: LoadReport  # where the initial variables come from
     too_small: tuple[int, int] | None  # the side of images as the network sees them, where its stride exceeds it
+    lacks_weights: str = ""  # why it starts from random variables though its settings would rather have pretrained ones
 
 
 def is_frozen(config: ModelConfig) -> bool:
@@ -54,6 +55,7 @@ def model_facts(model: Model, config: ModelConfig) -> ModelFacts:
         width=model.spec.embedding_width,
         weights=check_weights(model, config),
         too_small=(height, width) if is_large and min(height, width) < STRIDE else None,
+        lacks_weights=lacks_weights(config),
     )
 
 

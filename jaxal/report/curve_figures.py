@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from jaxal.evaluation.learning_curve import Row, learning_curves
+from jaxal.evaluation.learning_curve import learning_curves
 from jaxal.report.curve_panel import (
     METRICS,
     Curves,
@@ -14,39 +14,30 @@ from jaxal.report.curve_panel import (
     legend_title,
 )
 from jaxal.report.drawing import PANEL_HEIGHT, PANEL_WIDTH, add_legend, draw_figure, legend_height
+from jaxal.report.external import external_rows, shown_metrics
 from jaxal.report.inputs import ReportInputs
 from jaxal.report.pictures import Picture
 from jaxal.report.wording import estimate, number, share
 
-__all__ = ["EXTERNAL", "curve_picture", "curve_pictures", "external_rows", "prevalence"]
-
-EXTERNAL = {
-    "auroc": Metric("external_auroc", "External test: AUROC", top=1.0),
-    "average_precision": Metric("external_average_precision", "External test: average precision", top=1.0),
-}
+__all__ = ["curve_picture", "curve_pictures", "prevalence"]
 
 
 def curve_pictures(inputs: ReportInputs) -> list[Picture]:
-    """Draws every metric of results.csv, and AUROC and average precision of an external test set where there is one.
+    """Draws every metric of results.csv, and next to it that of an external test set where there is one.
 
     `classes_found` is left out for two classes. Average precision carries the prevalence.
 
     Raises:
       InputError: two rows of one arm, seed and round.
     """
+    columns = tuple(key for key in METRICS if key != "classes_found" or len(inputs.class_names) > 2)
+    external = external_rows(inputs.rows, inputs.metric_rows)
     pictures = []
-    for metric in METRICS.values():
-        if metric.key == "classes_found" and len(inputs.class_names) == 2:
-            continue
-        curves = learning_curves(inputs.rows, metric.key)
-        reference = prevalence(inputs, "test") if metric.key == "average_precision" else None
-        caption = metric_caption(inputs, metric.key, "test")
-        pictures.append(curve_picture(metric, curves, inputs.full_arms, reference=reference, caption=caption))
-    external = external_rows(inputs)
-    for column, metric in EXTERNAL.items() if external else ():
-        curves = learning_curves(external, column)
-        reference = prevalence(inputs, "external") if column == "average_precision" else None
-        caption = "On the external test set. " + metric_caption(inputs, column, "external")
+    for metric, column, rows, part in shown_metrics(inputs.rows, external, columns):
+        curves = learning_curves(rows, column)
+        reference = prevalence(inputs, part) if column == "average_precision" else None
+        on = "On the external test set. " if part == "external" else ""
+        caption = on + metric_caption(inputs, column, part)
         pictures.append(curve_picture(metric, curves, inputs.full_arms, reference=reference, caption=caption))
     return pictures
 
@@ -126,18 +117,3 @@ def prevalence(inputs: ReportInputs, part: str) -> tuple[float, str] | None:
         return value, f"prevalence {share(value)}{inputs.of_first_seed}"
     value = 1 / len(inputs.class_names)
     return value, f"mean share of a class {share(value)}"
-
-
-def external_rows(inputs: ReportInputs) -> list[Row]:
-    """Puts the external test set's AUROC and average precision where results.csv has the test set's."""
-    values = {
-        (row["arm"], row["seed"], row["round"], row["metric"]): row["value"]
-        for row in inputs.metric_rows
-        if row["split"] == "external" and row["class"] == "" and row["metric"] in EXTERNAL
-    }
-    if not values:
-        return []
-    return [
-        row | {column: values.get((row["arm"], row["seed"], row["round"], column)) for column in EXTERNAL}
-        for row in inputs.rows
-    ]

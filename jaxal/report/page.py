@@ -18,8 +18,10 @@ from jaxal.report.contact_sheet import contact_sheets
 from jaxal.report.curve_figures import curve_pictures
 from jaxal.report.inputs import ReportInputs
 from jaxal.report.pictures import write_picture
+from jaxal.report.round_seconds import round_seconds
 from jaxal.report.round_tables import round_tables
-from jaxal.report.seconds import arm_seconds, seconds_picture
+from jaxal.report.seconds import acquisition_share, arm_seconds, seconds_picture
+from jaxal.report.subgroup_tables import subgroup_tables
 from jaxal.report.summary import summarize
 from jaxal.report.wording import encoded, number, percent, share, visible
 from jaxal.store.files import write_if_changed
@@ -73,6 +75,9 @@ def write_report(inputs: ReportInputs, folder: Path) -> Path:
         minority=inputs.minority_name,
         seconds=seconds,
         arm_seconds=arm_seconds(inputs.rows),
+        acquisition_share=acquisition_share(inputs.rows),
+        round_seconds=round_seconds(inputs),
+        subgroups=subgroup_tables(inputs),
         parts=[part for part in _PARTS if part in inputs.part_counts],
         class_rows=_class_rows(inputs),
         notes=inputs.notes,
@@ -94,11 +99,16 @@ def _template() -> "Template":
         trim_blocks=True,
         lstrip_blocks=True,
         undefined=jinja2.StrictUndefined,
-        finalize=lambda value: visible(value) if isinstance(value, str) else value,  # names come from anywhere
+        finalize=_shown,
     )
     environment.filters["number"] = number
     environment.filters["unbroken"] = _unbroken
     return environment.from_string(source)
+
+
+def _shown(value: Any) -> Any:
+    """Makes what the template prints safe to see: names come from anywhere. What it has made itself is."""
+    return visible(value) if isinstance(value, str) and not hasattr(value, "__html__") else value
 
 
 def _unbroken(text: str) -> str:

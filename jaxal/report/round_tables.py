@@ -3,8 +3,7 @@
 from typing import NamedTuple
 
 from jaxal.evaluation.learning_curve import CurvePoint, Interval, Row, interval, learning_curves
-from jaxal.report.curve_figures import EXTERNAL, external_rows
-from jaxal.report.curve_panel import METRICS
+from jaxal.report.external import external_rows, shown_metrics
 from jaxal.report.inputs import ReportInputs
 from jaxal.report.wording import estimate, number, percent
 
@@ -24,12 +23,12 @@ class RoundTable(NamedTuple):
     """One metric: a row for each arm in the config's order, a column for each round, then one for all labels."""
 
     title: str
-    columns: tuple[tuple[str, str], ...]  # ("10 %", "2,002 labels")
+    columns: tuple[tuple[str, str], ...]  # ("10 %", "2,002 labels"), the second smaller
     rows: tuple[tuple[str, tuple[Cell, ...], bool], ...]  # arm, its cells, whether it trains on every label
 
 
 def round_tables(inputs: ReportInputs) -> list[RoundTable]:
-    """Lays out mean ± half of the 95 % interval over seeds, and of an external test set where there is one.
+    """Lays out mean ± half of the 95 % interval over seeds; of an external test set, if any, next to the internal one.
 
     Of the active arms whose value is defined in the most seeds of a round, two at least, the highest mean is marked
     where no other is printed the same. An arm that trains on every label has a value in the last column only; without
@@ -39,19 +38,14 @@ def round_tables(inputs: ReportInputs) -> list[RoundTable]:
       InputError: two rows of one arm, seed and round.
     """
     active = set(inputs.active_arms)
-    external = external_rows(inputs)
+    external = external_rows(inputs.rows, inputs.metric_rows)
     rounds = sorted({row["round"] for row in inputs.rows if row["arm"] in active})
     columns = [_heading([row for row in inputs.rows if row["arm"] in active and row["round"] == r]) for r in rounds]
     full_rows = [row for row in inputs.rows if row["arm"] in inputs.full_arms]
     if full_rows:
         columns.append(_heading(full_rows))
-    shown = []
-    for column in _SHOWN:
-        shown.append((METRICS[column], column, inputs.rows))
-        if external and column in EXTERNAL:
-            shown.append((EXTERNAL[column], column, external))
     tables = []
-    for metric, column, values in shown:
+    for metric, column, values, _ in shown_metrics(inputs.rows, external, _SHOWN):
         curves, decimals = learning_curves(values, column), metric.decimals
         best = {
             r: _best({arm: _at(curve, r) for arm, curve in curves.items() if arm in active}, decimals) for r in rounds

@@ -10,9 +10,9 @@ from jaxal.evaluation.learning_curve import Row
 from jaxal.report.drawing import ARM_COLORS, GRID, PANEL_WIDTH, add_legend, blank, draw_figure, legend_height
 from jaxal.report.inputs import ReportInputs
 from jaxal.report.pictures import Picture
-from jaxal.report.wording import shortened
+from jaxal.report.wording import number, percent, shortened
 
-__all__ = ["ArmSeconds", "arm_seconds", "seconds_picture"]
+__all__ = ["ArmSeconds", "acquisition_share", "arm_seconds", "seconds_picture"]
 
 _PHASES = {"train": ARM_COLORS[0], "embed": ARM_COLORS[5], "acquire": ARM_COLORS[1]}
 
@@ -31,6 +31,11 @@ class ArmSeconds(NamedTuple):
         """All three."""
         return self.train + self.embed + self.acquire
 
+    @property
+    def acquisition(self) -> str:
+        """The share of it that choosing took, in percent."""
+        return percent(self.acquire / self.total) if self.total else ""
+
 
 def arm_seconds(rows: list[Row]) -> list[ArmSeconds]:
     """Sums each arm's seconds, in order of first appearance; an empty cell (round 0 asks nothing) adds nothing.
@@ -48,6 +53,20 @@ def arm_seconds(rows: list[Row]) -> list[ArmSeconds]:
         train, embed, acquire = np.mean(list(of_seeds.values()), axis=0).tolist()
         found.append(ArmSeconds(arm, train, embed, acquire, len(of_seeds)))
     return found
+
+
+def acquisition_share(rows: list[Row]) -> str:
+    """Says in a line how much of the time of a whole study choosing took; of arms that trained once, nothing counts."""
+    asked = [row for row in rows if row["seconds_acquire"] is not None]
+    spent = {phase: sum(row[f"seconds_{phase}"] or 0.0 for row in asked) for phase in _PHASES}
+    total = sum(spent.values())
+    if not total:
+        return "No query has been answered: nothing was chosen."
+    return (
+        f"Choosing took {percent(spent['acquire'] / total)} of the {number(total)} s of the {number(len(asked))} rounds"
+        f" that asked ({spent['acquire']:.1f} s); embedding the pool took {percent(spent['embed'] / total)}, training"
+        f" {percent(spent['train'] / total)}."
+    )
 
 
 def seconds_picture(inputs: ReportInputs) -> Picture:

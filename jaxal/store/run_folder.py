@@ -16,7 +16,7 @@ CONFIG = "config.toml"
 ENVIRONMENT = "environment.json"
 
 # What a run goes on with unchanged or not at all, whatever else of its environment may differ.
-PINNED = {"data_sha256": "data", "weights_sha256": "pretrained weights"}
+PINNED = {"data_sha256": "data", "weights_sha256": "pretrained weights", "embeddings_sha256": "embeddings"}
 
 _SHOWN = 10
 _ABSENT = object()
@@ -93,7 +93,8 @@ def _check_environment(folder: Path, environment: dict) -> None:
         if was != is_now:
             raise StoreError(
                 f"the {what} of the run in {folder} have changed: {name} was {was}, now it is {is_now}. "
-                f"Bring back the {what} that it was started with, or give these another --workdir."
+                f"Bring back {'the state without any' if was is None else f'the {what}'} that it was started with, "
+                "or give these another --workdir."
             )
     lines = list(_differences(recorded, now))
     if lines:

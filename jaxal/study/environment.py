@@ -19,12 +19,15 @@ PACKAGES = (
 )  # fmt: skip
 
 
-def describe_environment(source: ImageSource, weights: Mapping[str, str]) -> dict[str, Any]:
+def describe_environment(
+    source: ImageSource, weights: Mapping[str, str], embeddings: Mapping[str, str]
+) -> dict[str, Any]:
     """Describe versions, devices, the data's fingerprint, and the commit of jaxal's checkout (null outside of one).
 
     Args:
         source: of the data.
         weights: SHA-256 of the file with pretrained weights, by arm; an arm without any has none.
+        embeddings: SHA-256 of those that data.embeddings gives, by arm; only of arms that read them.
     """
     return {
         "python": platform.python_version(),
@@ -35,6 +38,7 @@ def describe_environment(source: ImageSource, weights: Mapping[str, str]) -> dic
         "data_sha256": source.fingerprint,
         "commit": _commit(),
         **({"weights_sha256": dict(weights)} if weights else {}),
+        **({"embeddings_sha256": dict(embeddings)} if embeddings else {}),
     }
 
 

@@ -10,10 +10,12 @@ from jaxal.config.reading import experiment_config
 from jaxal.config.strategies import BudgetSplitConfig, CBDALConfig
 from jaxal.config.study import ArmConfig, StudyConfig
 from jaxal.data.dataset import Dataset, Part
+from jaxal.data.embedding_manifest import digest_of
 from jaxal.data.problems import counted
 from jaxal.errors import ConfigError
 from jaxal.experiment import make_model, plan_labels
-from jaxal.models.facts import ModelFacts, describe_model, model_facts
+from jaxal.experiment.embeddings import Start, read_given_embeddings
+from jaxal.models.facts import ModelFacts, describe_model, is_frozen, model_facts
 from jaxal.study.protocol_notes import protocol_notes
 from jaxal.training.batches import steps_per_epoch
 
@@ -28,6 +30,7 @@ class ArmPlan(NamedTuple):
     steps: tuple[int, ...]  # optimization steps of each epoch of those fits
     num_epochs: int
     model: ModelFacts
+    embeddings_sha256: str  # of those of data.embeddings; empty where it reads none
 
 
 class StudyPlan(NamedTuple):
@@ -47,12 +50,14 @@ def plan_study(study: StudyConfig, dataset: Dataset) -> StudyPlan:
 
     Raises:
         ConfigError: a model or a loss that does not fit the data.
-        DataError: pretrained weights that are not found, or do not fit.
+        DataError: pretrained weights that are not found, or do not fit; or data.embeddings are damaged, or of other
+            data, another model or other weights.
     """
     counts = [_counts(part, dataset) for part in (dataset.pool, dataset.validation, dataset.test, dataset.external)]
     arms = tuple(_plan_arm(study, arm, dataset) for arm in study.arms)
     minority = dataset.class_names[dataset.minority]
-    return StudyPlan(minority, *counts, arms=arms, notes=(*dataset.notes, *_notes(study, dataset, arms)))
+    notes = (*_weights_warnings(arms), *dataset.notes, *_notes(study, dataset, arms))
+    return StudyPlan(minority, *counts, arms=arms, notes=notes)
 
 
 def _counts(part: Part | None, dataset: Dataset) -> dict[str, int]:
@@ -64,7 +69,13 @@ def _counts(part: Part | None, dataset: Dataset) -> dict[str, int]:
 def _plan_arm(study: StudyConfig, arm: ArmConfig, dataset: Dataset) -> ArmPlan:
     config = experiment_config(study, arm, study.seeds[0])
     # What cannot be built, or has no weights to start from, is refused before anything is trained.
-    facts = model_facts(make_model(config, dataset), config.model)
+    network = make_model(config, dataset)
+    facts = model_facts(network, config.model)
+    embeddings_sha256 = ""
+    if is_frozen(config.model) and config.data.embeddings:
+        for seed in study.seeds:
+            start = Start(experiment_config(study, arm, seed), dataset, network, facts.weights)
+            embeddings_sha256 = digest_of(read_given_embeddings(start).manifest)
     if isinstance(config.training.loss, BCEConfig) and len(dataset.class_names) != 2:
         raise ConfigError(
             f"arm {arm.name}: training.loss = 'bce' is for two classes, the data has {len(dataset.class_names)}; set"
@@ -74,7 +85,7 @@ def _plan_arm(study: StudyConfig, arm: ArmConfig, dataset: Dataset) -> ArmPlan:
     num_labeled = tuple(itertools.accumulate([int(np.sum(known >= 0)), *query_sizes]))
     training_share = 1 if dataset.validation is not None else 1 - study.data.split.validation_fraction
     steps = tuple(steps_per_epoch(round(size * training_share), config.training.batch_size) for size in num_labeled)
-    return ArmPlan(arm.name, num_labeled, steps, config.training.num_epochs, facts)
+    return ArmPlan(arm.name, num_labeled, steps, config.training.num_epochs, facts, embeddings_sha256)
 
 
 def _notes(study: StudyConfig, dataset: Dataset, arms: tuple[ArmPlan, ...]) -> list[str]:
@@ -123,6 +134,19 @@ def _model_notes(arms: tuple[ArmPlan, ...]) -> list[str]:
     return [
         f"Model: {text}" if len(sharing) == len(arms) else f"Model of {', '.join(sharing)}: {text}"
         for text, sharing in names.items()
+    ]
+
+
+def _weights_warnings(arms: tuple[ArmPlan, ...]) -> list[str]:
+    """Warn of each model that starts from random variables for lack of pretrained ones."""
+    lacking: dict[str, list[str]] = {}
+    for arm in arms:
+        if arm.model.lacks_weights:
+            lacking.setdefault(arm.model.lacks_weights, []).append(arm.name)
+    return [
+        f"WARNING: {'every arm' if len(names) == len(arms) else ', '.join(names)} starts from RANDOM weights, not from"
+        f" pretrained ones: {why}"
+        for why, names in lacking.items()
     ]
 
 

@@ -11,7 +11,15 @@ from jaxal.evaluation.rows import MetricRow
 from jaxal.store.files import write_if_changed
 from jaxal.study.rounds import recorded_rounds
 
-__all__ = ["METRIC_COLUMNS", "RESULT_COLUMNS", "class_prevalences", "result_rows", "run_folder", "write_results"]
+__all__ = [
+    "METRIC_COLUMNS",
+    "RESULT_COLUMNS",
+    "class_prevalences",
+    "metric_rows",
+    "result_rows",
+    "run_folder",
+    "write_results",
+]
 
 # results.csv: column -> the journal's (split, metric) over all classes.
 _METRICS = {
@@ -74,14 +82,24 @@ def write_results(study: StudyConfig, workdir: Path) -> list[dict[str, Any]]:
     return rows
 
 
-def class_prevalences(workdir: Path) -> dict[str, float]:
-    """Read each class's share of the test set from metrics.csv: what an average precision has to be held against.
+def metric_rows(workdir: Path) -> list[dict[str, Any]]:
+    """Read metrics.csv, typed; None where a value is not defined."""
+    with open(workdir / "metrics.csv", newline="", encoding="utf-8") as file:
+        return [
+            row
+            | {"seed": int(row["seed"]), "round": int(row["round"])}
+            | {"value": float(row["value"]) if row["value"] else None}
+            for row in csv.DictReader(file)
+        ]
 
-    The mean over seeds, whose test sets differ a little where whole groups are drawn.
+
+def class_prevalences(workdir: Path, split: str = "test") -> dict[str, float]:
+    """Read each class's share of a test set from metrics.csv: what an average precision has to be held against.
+
+    The mean over seeds, whose test sets differ a little where whole groups are drawn; empty without such a set.
     """
-    with open(workdir / "metrics.csv", newline="") as file:
-        rows = [row for row in csv.DictReader(file) if (row["split"], row["metric"]) == ("test", "prevalence")]
-    shares = {(row["class"], row["seed"]): float(row["value"]) for row in rows}
+    rows = [row for row in metric_rows(workdir) if (row["split"], row["metric"]) == (split, "prevalence")]
+    shares = {(row["class"], row["seed"]): row["value"] for row in rows}
     of_class: dict[str, list[float]] = {}
     for (name, _), share in shares.items():
         of_class.setdefault(name, []).append(share)

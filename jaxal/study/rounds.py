@@ -61,6 +61,7 @@ def run_rounds(
     on_steps: Callable[[int], None],
     on_round: Callable[[int], None],
     on_note: Callable[[str], None],
+    on_embedded: Callable[[int, int], None],
 ) -> None:
     """Run every round that the journal does not hold yet, to the last one planned or to a plateau.
 
@@ -78,6 +79,7 @@ def run_rounds(
         on_steps: called after each epoch of a fit, with the optimization steps it took.
         on_round: called with a round's number once it is durable.
         on_note: called with a sentence on anything that the user should know, such as a damaged checkpoint.
+        on_embedded: told, as each pool is embedded, how many images of how many are done.
 
     Raises:
         StoreError: the journal is damaged, or holds another query than the one that this run arrives at.
@@ -96,7 +98,7 @@ def run_rounds(
         if number > final_round(schedule, recorded_rounds(folder), num_rounds):
             break
         answer = _answering(experiment, folder, number)
-        state, query, info = ask(experiment, state, answer)
+        state, query, info = ask(experiment, state, answer, on_embedded)
         labels = _asked_and_answered(experiment, folder, number, query, info, answer)
         state, record = tell(experiment, state, query, labels, on_steps)
         _commit(experiment, folder, state, record, info)
@@ -218,6 +220,7 @@ def _commit(
                     "train": record.seconds_train,
                     "embed": None if info is None else info.seconds_embed,
                     "acquire": None if info is None else info.seconds_acquire,
+                    "compile": None if info is None else info.seconds_compile,
                 },
                 "checkpoint": f"checkpoints/{number}",
                 "sha256": sha256,

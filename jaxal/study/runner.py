@@ -8,16 +8,14 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import msgspec
-import numpy as np
 
-from jaxal.config.data import DataConfig
 from jaxal.config.reading import config_text, experiment_config, recheck_study
 from jaxal.config.study import ArmConfig, StudyConfig
 from jaxal.data.dataset import Dataset, choose_parts, load_source, make_dataset
 from jaxal.data.source import ImageSource
 from jaxal.errors import DataError, InputError, JaxalError, StoreError
 from jaxal.experiment import make_experiment
-from jaxal.models.facts import is_frozen
+from jaxal.report.external import external_rows
 from jaxal.report.learning_curve_figure import draw_learning_curves
 from jaxal.report.page import write_report
 from jaxal.store import lock, run_folder, signals
@@ -46,7 +44,7 @@ class StudyListener(NamedTuple):
     on_round: Callable[[str, int, int, int], None] = lambda arm, seed, number, num_rounds: None
     on_note: Callable[[str], None] = lambda text: None
     on_images: Callable[[int, int], None] = lambda done, total: None  # image files read so far, of how many
-    on_embedded: Callable[[int, int], None] = lambda done, total: None  # images through a frozen trunk, of how many
+    on_embedded: Callable[[int, int], None] = lambda done, total: None  # images of one pass, of how many
 
 
 def prepare_study(study: StudyConfig, listener: StudyListener | None = None) -> StudyPlan:
@@ -83,7 +81,8 @@ def run_study(
 
     Raises:
         ConfigError: the config contradicts itself.
-        DataError: the data is missing or does not fit the config, or pretrained weights are missing.
+        DataError: the data is missing or does not fit the config, or pretrained weights are missing; or embeddings
+            that are given are not of this study, or cannot be kept.
         StoreError: the folder is held by another process, belongs to another config, other data or other weights, or is
             damaged.
     """
@@ -101,13 +100,13 @@ def run_study(
         data = msgspec.structs.replace(study.data, minority_class=plan.minority)
         dataset_of = functools.lru_cache(maxsize=1)(functools.partial(make_dataset, source, data))
         stack.enter_context(lock.hold(workdir))
-        run_folder.open_run(workdir, text, tomllib.loads(text), describe_environment(source, _weights(plan)))
-        embedded_rows = _embedded_rows(study, source, data)
+        environment = describe_environment(source, _weights(plan), _embeddings(plan))
+        run_folder.open_run(workdir, text, tomllib.loads(text), environment)
         listener.on_plan(plan, _remaining_steps(study, plan, workdir))
         try:
             for arm, arm_plan in zip(study.arms, plan.arms, strict=True):
                 for seed in study.seeds:
-                    _run_arm(study, arm, arm_plan, seed, dataset_of, embedded_rows, workdir, listener)
+                    _run_arm(study, arm, arm_plan, seed, dataset_of, workdir, listener)
         except (JaxalError, KeyboardInterrupt, signals.Terminated):
             with contextlib.suppress(JaxalError):  # what stopped the study is what its user is told
                 _show(study, workdir, plan, dataset_of)
@@ -122,7 +121,8 @@ def _show(
     """Make tables, figures and page of what is finished; return the rows of results.csv."""
     rows = results.write_results(study, workdir)
     report = collect_report(study, workdir, plan, dataset_of)
-    draw_learning_curves(rows, workdir, full_arms=report.full_arms)
+    external = external_rows(rows, report.metric_rows)
+    draw_learning_curves(rows, workdir, full_arms=report.full_arms, external=external)
     write_report(report, workdir)
     return rows
 
@@ -145,17 +145,14 @@ def _polling(listener: StudyListener, raise_if_stopped: Callable[[], None]) -> S
     return listener._replace(on_steps=on_steps, on_images=on_images, on_embedded=on_embedded)
 
 
-def _embedded_rows(study: StudyConfig, source: ImageSource, data: DataConfig) -> np.ndarray | None:
-    """Return the rows of the source that any seed looks at, for frozen trunks to embed at once; None without such."""
-    if not any(is_frozen(arm.model or study.model) for arm in study.arms):
-        return None
-    parts = [choose_parts(source, data, seed) for seed in study.seeds]
-    return np.unique(np.concatenate([rows for p in parts for rows in (p.pool, p.validation, p.test, p.external)]))
-
-
 def _weights(plan: StudyPlan) -> dict[str, str]:
     """Return the SHA-256 of the pretrained weights of each arm that has any."""
     return {arm.name: arm.model.weights.sha256 for arm in plan.arms if arm.model.weights.sha256}
+
+
+def _embeddings(plan: StudyPlan) -> dict[str, str]:
+    """Return the SHA-256 of the given embeddings of each arm that reads them."""
+    return {arm.name: arm.embeddings_sha256 for arm in plan.arms if arm.embeddings_sha256}
 
 
 def _run_arm(
@@ -164,7 +161,6 @@ def _run_arm(
     arm_plan: ArmPlan,
     seed: int,
     dataset_of: Callable[[int], Dataset],
-    embedded_rows: np.ndarray | None,
     workdir: Path,
     listener: StudyListener,
 ) -> None:
@@ -173,11 +169,12 @@ def _run_arm(
     if is_finished(study.schedule, recorded_rounds(folder), num_rounds):
         return
     config, dataset = experiment_config(study, arm, seed), dataset_of(seed)
-    experiment = make_experiment(config, dataset, embedded_rows=embedded_rows, on_embedded=listener.on_embedded)
+    experiment = make_experiment(config, dataset, on_embedded=listener.on_embedded)
     if experiment.weights_sha256 != arm_plan.model.weights.sha256:
         raise StoreError(
-            f"arm {arm.name}, seed {seed}: the pretrained weights in {arm_plan.model.weights.source} have changed since"
-            " the study began. Bring back those that it was started with. Finished rounds are kept."
+            f"arm {arm.name}, seed {seed}: the pretrained weights in"
+            f" {arm_plan.model.weights.source or 'the installed package, which was not there,'} have changed since the"
+            " study began. Bring back what it was started with. Finished rounds are kept."
         )
 
     def on_round(number: int) -> None:
@@ -185,7 +182,7 @@ def _run_arm(
         listener.on_round(arm.name, seed, number, num_rounds)
 
     try:
-        run_rounds(experiment, folder, listener.on_steps, on_round, listener.on_note)
+        run_rounds(experiment, folder, listener.on_steps, on_round, listener.on_note, listener.on_embedded)
     except InputError as error:
         number = len(recorded_rounds(folder))
         raise InputError(

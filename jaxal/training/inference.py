@@ -1,20 +1,21 @@
 """Reading images with a fitted model, in batches of one fixed shape."""
 
 import functools
-from collections.abc import Callable
+from collections.abc import Callable, Generator, Sequence
 from contextlib import closing
 
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.sharding import NamedSharding, PartitionSpec
 
 from jaxal.data.loading import Images
 from jaxal.models.linear import as_given
 from jaxal.models.model import Model, Variables
-from jaxal.training.placement import batch_starts, shapes_of, stream_batches
+from jaxal.training.placement import batch_sharding, batch_starts, shapes_of, spread_size, stream_batches
 from jaxal.typing import Array, Float, Shaped
 
-__all__ = ["apply_images", "embed_images", "head_logits"]
+__all__ = ["apply_images", "embed_images", "forward_batches", "head_logits"]
 
 OnImages = Callable[[int, int], None]
 
@@ -24,19 +25,20 @@ def embed_images(
     variables: Variables,
     images: Shaped[Array, "N ..."] | Images,
     batch_size: int,
-    on_images: OnImages = lambda done, total: None,
+    on_images: OnImages | None = None,
 ) -> Float[Array, "N D"]:
     """Embed every image, in evaluation mode; no batch shape but one is ever compiled.
 
-    Images that are not on the device are streamed there in the same batches. Embeddings that a model takes in place of
-    images are what they are, and are not copied.
+    Images that are not on the device are streamed there in the same batches, each spread over all devices that there
+    are. Embeddings that a model takes in place of images are what they are, and are not copied.
 
     Args:
         model: the network.
         variables: of it.
         images: wherever they lie.
-        batch_size: images at a time.
-        on_images: told how many streamed images of how many are done; nothing is told of images on the device.
+        batch_size: images at a time; streamed ones in batches of `spread_size`.
+        on_images: told how many images of how many are done. Where nobody is told, no batch of images that lie on the
+            device is waited for.
     """
     if model.embed is as_given and not isinstance(images, Images):
         return images
@@ -47,7 +49,7 @@ def apply_images(
     model: Model, variables: Variables, images: Shaped[Array, "N ..."] | Images, batch_size: int
 ) -> Float[Array, "N C"]:
     """Compute the logits of every image, in evaluation mode; as `embed_images`."""
-    return _in_batches(model.apply, variables, images, batch_size)
+    return _in_batches(model.apply, variables, images, batch_size, None)
 
 
 @functools.partial(jax.jit, static_argnames="model")
@@ -56,33 +58,55 @@ def head_logits(model: Model, variables: Variables, embeddings: Float[Array, "N 
     return model.head(variables, embeddings)
 
 
+def forward_batches(
+    forward: Callable, variables: Variables, images: Images, batches: Sequence[np.ndarray]
+) -> Generator[Array, None, None]:
+    """Stream batches of one size through a model, the next ones being read meanwhile; each result is waited for.
+
+    Where the size is a multiple of several devices, each batch is spread over them and the variables are on all.
+
+    Args:
+        forward: of the variables and a batch; each row by itself.
+        variables: of the model.
+        images: to read.
+        batches: of rows, in order. Close the iterator, as that of `stream_batches`.
+    """
+    sharding = batch_sharding()
+    if sharding is not None and any(len(rows) % len(sharding.device_set) for rows in batches[:1]):
+        sharding = None
+    if sharding is not None:
+        variables = jax.device_put(variables, NamedSharding(sharding.mesh, PartitionSpec()))
+    with closing(stream_batches(images, batches, sharding)) as loaded:
+        for batch in loaded:
+            yield jax.block_until_ready(_forward(forward, variables, batch))
+
+
 def _in_batches(
     forward: Callable,
     variables: Variables,
     images: Array | Images,
     batch_size: int,
-    on_images: OnImages = lambda done, total: None,
+    on_images: OnImages | None,
 ) -> Array:
     num_images = shapes_of(images).shape[0]
-    size = min(batch_size, num_images)
+    is_streamed = isinstance(images, Images)
+    size = spread_size(num_images, batch_size) if is_streamed else min(batch_size, num_images)
     starts = batch_starts(num_images, size)
-    if isinstance(images, Images):
-        outputs = _stream(forward, variables, images, [np.arange(start, start + size) for start in starts], on_images)
+    if is_streamed:
+        results = forward_batches(forward, variables, images, [np.arange(start, start + size) for start in starts])
     else:
-        outputs = [_forward_batch(forward, size, variables, images, start) for start in starts]
+        results = (_forward_batch(forward, size, variables, images, start) for start in starts)
+    outputs = []
+    with closing(results):
+        for start, result in zip(starts, results, strict=True):
+            # What was spread over several devices goes where all else is.
+            is_spread = is_streamed and batch_sharding() is not None
+            outputs.append(jax.device_put(result, jax.local_devices()[0]) if is_spread else result)
+            if on_images is not None:
+                jax.block_until_ready(outputs[-2:][0])  # the one before: the device is never without work
+                on_images(start + size, num_images)
     overlap = starts[-2] + size - starts[-1] if len(starts) > 1 else 0
     return jnp.concatenate([*outputs[:-1], outputs[-1][overlap:]])
-
-
-def _stream(
-    forward: Callable, variables: Variables, images: Images, batches: list[np.ndarray], on_images: OnImages
-) -> list[Array]:
-    outputs = []
-    with closing(stream_batches(images, batches)) as loaded:
-        for rows, batch in zip(batches, loaded, strict=True):
-            outputs.append(jax.block_until_ready(_forward(forward, variables, batch)))
-            on_images(int(rows[-1]) + 1, images.num_images)
-    return outputs
 
 
 @functools.partial(jax.jit, static_argnames=("forward", "size"))

@@ -10,12 +10,23 @@ from itertools import islice
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.sharding import AxisType, NamedSharding, PartitionSpec
 
 from jaxal.data.host_memory import free_on_host
 from jaxal.data.loading import Images, choose_images, load_batches
 from jaxal.typing import Array, Shaped
 
-__all__ = ["batch_starts", "default_image_bytes", "place_images", "shapes_of", "stream_batches", "take_images"]
+__all__ = [
+    "batch_sharding",
+    "batch_starts",
+    "default_image_bytes",
+    "place_images",
+    "read_onto_device",
+    "shapes_of",
+    "spread_size",
+    "stream_batches",
+    "take_images",
+]
 
 # The rest is for the model: its activations are many times the images of a batch.
 DEVICE_SHARE, HOST_SHARE = 3, 4
@@ -50,7 +61,7 @@ def place_images(parts: Mapping[str, Images], max_bytes: int | None) -> dict[str
         left -= _num_bytes(parts[name])
         if left < 0:
             break
-        placed[name] = _on_device(parts[name])
+        placed[name] = read_onto_device(parts[name])
     return placed
 
 
@@ -62,7 +73,7 @@ def _image_bytes(images: Images) -> int:
     return math.prod(images.image_shape) * np.dtype(images.dtype).itemsize
 
 
-def _on_device(images: Images) -> Array:
+def read_onto_device(images: Images) -> Array:
     """Read all images onto the device, block by block: the host never holds them whole unless it is the device."""
     size = max(1, BLOCK_BYTES // _image_bytes(images))
     if images.num_images <= size:
@@ -93,7 +104,31 @@ def batch_starts(num_images: int, size: int) -> list[int]:
     return [*range(0, num_images - size, size), num_images - size]
 
 
-def stream_batches(images: Images, batches: Iterable[np.ndarray]) -> Generator[Shaped[Array, "B ..."], None, None]:
+@functools.cache
+def batch_sharding() -> NamedSharding | None:
+    """Spread the rows of a batch over all devices of this process; None where there is but one."""
+    devices = jax.local_devices()
+    if len(devices) == 1:
+        return None
+    mesh = jax.make_mesh((len(devices),), ("batch",), axis_types=(AxisType.Auto,), devices=devices)
+    return NamedSharding(mesh, PartitionSpec("batch"))
+
+
+def spread_size(num_images: int, batch_size: int) -> int:
+    """Make a batch size one that spreads evenly: rounded up to a multiple of the devices, at most what there is.
+
+    Args:
+        num_images: that there are; fewer than there are devices make a batch of their own, which is not spread.
+        batch_size: asked for.
+    """
+    sharding = batch_sharding()
+    num_devices = 1 if sharding is None else len(sharding.device_set)
+    return min(-(-batch_size // num_devices) * num_devices, num_images - num_images % num_devices or num_images)
+
+
+def stream_batches(
+    images: Images, batches: Iterable[np.ndarray], sharding: NamedSharding | None = None
+) -> Generator[Shaped[Array, "B ..."], None, None]:
     """Read batches of rows and give them on the device, the next one on its way there while one is worked on.
 
     Launches are not waited for by jax, and each that waits keeps its batch alive: block on each batch's result before
@@ -102,9 +137,10 @@ def stream_batches(images: Images, batches: Iterable[np.ndarray]) -> Generator[S
     Args:
         images: to read.
         batches: of rows, in the order wanted.
+        sharding: of a batch over several devices; on the default one where absent.
     """
     with closing(load_batches(images.read, batches)) as loaded:
-        moved = map(jax.device_put, loaded)
+        moved = (jax.device_put(batch, sharding) for batch in loaded)
         ahead = deque(islice(moved, 1))
         while ahead:
             ahead.extend(islice(moved, 1))

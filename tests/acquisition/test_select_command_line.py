@@ -26,7 +26,10 @@ from jaxal.cli import main
         (words("mpps", "--strategy.normalize"), "--strategy.normalize: a value is missing behind it"),
         (words("mpps", "--strateg.normalize", "l2"), "unknown flag --strateg.normalize (did you mean --strategy?)"),
         (words("mpps", "--bugdet", "3"), "unknown flag --bugdet (did you mean --budget?)"),
-        (words("mpps", "--zzz", "3"), "unknown flag --zzz (known are --budget, --memory, --out, --seed, --strategy)"),
+        (
+            words("mpps", "--zzz", "3"),
+            "unknown flag --zzz (known are --budget, --labels, --memory, --out, --seed, --strategy)",
+        ),
         (words("3"), "strategy: expected a name, a table (dict) or a strategy's config, got int"),
     ],
 )
@@ -69,7 +72,7 @@ def test_what_is_no_command_ends_with_2_and_says_why(pool, capsys, given):
             ["select", "absent.npz", "--strategy", "random", "--budget", "3"],
             "absent.npz: cannot read the pool: no such file",
         ),
-        (["select", ".", "--strategy", "random", "--budget", "3"], ".: cannot read the pool: is no file"),
+        (["select", ".", "--strategy", "random", "--budget", "3"], ".: no embeddings.json in it"),
     ],
 )
 def test_what_is_understood_but_cannot_be_done_ends_with_1(pool, capsys, given, message):

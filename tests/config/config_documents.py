@@ -91,7 +91,9 @@ _nets = {
     "stem": st.sampled_from(["repeat", "sum"]),
     "batch_norm_momentum": st.one_of(st.just("own"), _shares),
 }
-_sources = st.sampled_from([{}, {"init": "imagenet"}, {"init": "imagenet", "weights": "some.pth"}])
+_sources = st.sampled_from(
+    [{}, {"init": "imagenet"}, {"init": "imagenet_else_random"}, {"init": "imagenet", "weights": "some.pth"}]
+)
 
 
 @st.composite

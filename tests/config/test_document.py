@@ -9,6 +9,7 @@ from config_documents import DOCUMENT, SAME_EXAMPLES, document_with, tables
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
+from jaxal.config.data import BuiltConfig, ImagesConfig
 from jaxal.config.document import expand_arms, expand_strategies, read_document, set_value, take_overrides
 from jaxal.config.reading import load_study, parse_study
 from jaxal.errors import ConfigError
@@ -187,6 +188,27 @@ def test_expand_writes_names_out_and_lays_arms_over_the_study():
     assert document["arms"][3]["model"] == {"kind": "organ_cnn", "width": 4}
     assert "training" not in document["arms"][0]
     assert DOCUMENT["arms"][0]["strategy"] == "random"
+
+
+def test_a_kind_on_the_command_line_replaces_what_was_said_of_the_other(tmp_path):
+    path = tmp_path / "study.toml"
+    path.write_text(
+        'name = "s"\narms = [{name = "all", kind = "active", strategy = "random"}]\n'
+        "[schedule]\ninitial_size = 2\nquery_size = 1\nnum_rounds = 1\n"
+        '[data.source]\nkind = "images"\npath = "here"\nimage_size = 528\n'
+    )
+    values = [("data.source.path", "built"), ("data.source.kind", "built")]  # in any order
+    assert load_study(path, values).data.source == BuiltConfig(path="built")
+    assert load_study(path, [("data.source.kind", "images")]).data.source == ImagesConfig(path="here", image_size=528)
+    with pytest.raises(ConfigError, match="missing required field `path`"):
+        load_study(path, [("data.source.kind", "built")])
+    with pytest.raises(ConfigError, match=r"unknown key data\.source\.image_size"):
+        load_study(path, [*values, ("data.source.image_size", "64")])
+    # An arm is no table of several forms: its name stays.
+    arm = load_study(path, [("arms.0", '{name = "all", kind = "full"}')]).arms[0]
+    assert (arm.name, arm.kind) == ("all", "full")
+    with pytest.raises(ConfigError, match="asks nothing; remove its strategy"):
+        load_study(path, [("arms.0.kind", "full")])
 
 
 def test_a_table_of_another_kind_replaces_the_study_s_whole():

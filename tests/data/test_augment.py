@@ -54,7 +54,6 @@ def test_no_turn_is_the_identity_and_half_a_turn_flips_both_axes():
 @pytest.mark.parametrize("degrees", [-170.0, -33.0, 10.0, 45.0, 100.0])
 def test_any_turn_is_scipy_s_with_reflection_at_the_border(shape, degrees):
     image = RNG.uniform(0, 255, shape)
-    height, width = shape
     cosine, sine = np.cos(np.deg2rad(degrees)), np.sin(np.deg2rad(degrees))
     back, center = np.array([[cosine, sine], [-sine, cosine]]), (np.array(shape) - 1) / 2
     expected = ndimage.affine_transform(image, back, center - back @ center, order=1, mode="reflect")
@@ -72,7 +71,8 @@ def test_angles_are_drawn_within_their_bounds_for_each_image():
     up, left = -(found * rows).sum(axis=(1, 2)) / total, -(found * columns).sum(axis=(1, 2)) / total
     degrees = np.rad2deg(np.arctan2(left, up))
     assert np.abs(degrees).max() <= 51
-    assert degrees.min() < -30 and degrees.max() > 30
+    assert degrees.min() < -30
+    assert degrees.max() > 30
     assert len(set(np.round(degrees, 2))) > 50
 
 
@@ -85,6 +85,25 @@ def test_a_key_and_a_place_decide_and_nothing_else():
     assert not np.array_equal(one, other)
     assert len({np.asarray(image).tobytes() for image in one}) == 12
     np.testing.assert_array_equal(draw(KEY, images[:5]), one[:5])
+
+
+@pytest.mark.parametrize("flips", FLIPS)
+def test_flips_come_before_the_turn_and_are_drawn_alike(flips):
+    alone = augment(AugmentationConfig(flips=flips), KEY, jnp.asarray(IMAGES))
+    barely_turned = augment(AugmentationConfig(flips=flips, rotation=1e-6), KEY, jnp.asarray(IMAGES))
+    np.testing.assert_allclose(barely_turned, alone, atol=0.01)
+    config = AugmentationConfig(flips=flips, rotation=60.0)
+    turned = augment(config, KEY, jnp.asarray(IMAGES))
+    degrees = found_degrees(config)
+    np.testing.assert_allclose(turned, rotate(alone, degrees), atol=0.05)
+
+
+def found_degrees(config):
+    """Draw the angles as they are drawn, without the flips."""
+    ramp = jnp.asarray(np.arange(9, dtype=np.float32)[None, :, None, None].repeat(9, 2).repeat(40, 0))
+    turned = augment(AugmentationConfig(rotation=config.rotation), KEY, ramp)
+    down, right = turned[:, 5, 4, 0] - turned[:, 3, 4, 0], turned[:, 4, 5, 0] - turned[:, 4, 3, 0]
+    return jnp.rad2deg(jnp.arctan2(right, down))
 
 
 def test_nothing_to_change_compiles_to_nothing():

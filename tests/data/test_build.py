@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from image_fixtures import put, put_flat
 from test_bad_images import tree
 
-from jaxal.data import image_shards, manifest, shard_files
+from jaxal.data import cache_files, manifest, shard_files
 from jaxal.data.check import check_data
 from jaxal.data.manifest import Manifest, Row, read_built, table_text
 from jaxal.data.readers.labeled_files import read_images
@@ -233,11 +233,11 @@ def test_more_bad_images_than_allowed_are_all_listed(top, tmp_path):
 def test_space_is_looked_at_before_and_counts_what_is_there(top, tmp_path, monkeypatch):
     usage = namedtuple("usage", "total used free")
     with monkeypatch.context() as patch:
-        patch.setattr(image_shards.shutil, "disk_usage", lambda _: usage(10, 10, 22 * 48 - 1))
+        patch.setattr(cache_files.shutil, "disk_usage", lambda _: usage(10, 10, 22 * 48 - 1))
         assert "--out: " in refusal_of(top, tmp_path / "out")
     built(top, tmp_path / "out")
     (tmp_path / "out" / "images-00001.npy").unlink()
-    monkeypatch.setattr(image_shards.shutil, "disk_usage", lambda _: usage(10, 10, 5 * 48))
+    monkeypatch.setattr(cache_files.shutil, "disk_usage", lambda _: usage(10, 10, 5 * 48))
     assert built(top, tmp_path / "out").num_made == 1
 
 

@@ -330,7 +330,7 @@ def test_nothing_but_bad_files_and_no_files(tmp_path):
 def test_a_full_disk_is_refused_before_and_while_writing(tmp_path, paths, monkeypatch):
     with monkeypatch.context() as patch:
         usage = namedtuple("usage", "total used free")
-        patch.setattr(image_shards.shutil, "disk_usage", lambda _: usage(10, 10, 207))
+        patch.setattr(cache_files.shutil, "disk_usage", lambda _: usage(10, 10, 207))
         with pytest.raises(DataError, match=r"data\.source\.cache: .* needs 0 MB .* 0 MB are free"):
             opened(paths, tmp_path / "cache")
 

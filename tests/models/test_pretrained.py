@@ -13,7 +13,7 @@ from torch_fixtures import saved
 from jaxal.config.models import EfficientNetConfig, OrganCNNConfig, ResNetConfig
 from jaxal.errors import DataError
 from jaxal.models.model import Model, ModelSpec, Variables
-from jaxal.models.pretrained import find_weights, initial_variables, input_normalization
+from jaxal.models.pretrained import find_weights, initial_variables, input_normalization, lacks_weights
 from jaxal.models.weights import LoadReport
 
 LITE = EfficientNetConfig(variant="lite0", init="imagenet")
@@ -190,3 +190,40 @@ def test_inputs_as_the_weights_expect_them():
     assert np.allclose(input_normalization(b0, 1).mean, 0.449)
     by_sum = EfficientNetConfig(variant="b0", init="imagenet", weights="x", stem="sum")
     assert np.allclose(input_normalization(by_sum, 4), [(0.449,) * 4, (0.226,) * 4])
+
+
+def test_else_random_takes_what_is_installed_or_named(packages, tmp_path):
+    (packages / f"efficientnet-lite0-{SHA[:8]}.pth").write_bytes(FILE)
+    either = EfficientNetConfig(variant="lite0", init="imagenet_else_random")
+    assert find_weights(either) == find_weights(LITE)
+    assert input_normalization(either, 3) == input_normalization(LITE, 3)
+    assert lacks_weights(either) == lacks_weights(LITE) == ""
+    named = EfficientNetConfig(variant="b6", init="imagenet_else_random", weights=str(tmp_path / "none.pth"))
+    assert lacks_weights(named) == ""
+    with pytest.raises(DataError, match=r"none.pth: cannot be read"):
+        initial_variables(stand_in(), named, KEY)
+
+
+@pytest.mark.parametrize(
+    "config",
+    [
+        EfficientNetConfig(variant="b6", init="imagenet_else_random"),
+        EfficientNetConfig(variant="lite0", init="imagenet_else_random"),
+        ResNetConfig(depth=34, init="imagenet_else_random"),
+    ],
+)
+def test_else_random_says_that_it_is_random(monkeypatch, config):
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+    variables, report = initial_variables(stand_in(), config, KEY)
+    assert jnp.array_equal(
+        variables.params["classifier"]["kernel"], stand_in().init(KEY).params["classifier"]["kernel"]
+    )
+    assert report == LoadReport()
+    assert input_normalization(config, 3) is None  # by the data's own mean and deviation then
+    assert "by model.weights." in lacks_weights(config)
+    assert lacks_weights(OrganCNNConfig()) == lacks_weights(ResNetConfig(depth=18)) == ""
+
+
+def test_else_random_refuses_a_package_that_is_broken(packages):
+    with pytest.raises(DataError, match="should hold one file"):
+        find_weights(EfficientNetConfig(variant="lite0", init="imagenet_else_random"))

@@ -56,6 +56,22 @@ def test_every_arm_is_named_and_undefined_values_are_said(tmp_path, texts):
     assert "not defined" not in texts()
 
 
+def test_an_external_test_set_has_panels_of_its_own(tmp_path, texts):
+    external = [row | {"auroc": 0.6} for row in study()]
+    _, numbers = draw_learning_curves(study(), tmp_path, external=external)
+    assert {"Internal test: AUROC", "External test: AUROC", "External test: average precision"} <= set(texts())
+    with numbers.open(newline="") as file:
+        means = {row["metric"]: row["mean"] for row in csv.DictReader(file) if row["arm"] == "random"}
+    assert means["external_auroc"] == "0.6"
+    assert list(means) == [
+        "auroc",
+        "external_auroc",
+        "average_precision",
+        "external_average_precision",
+        "minority_labeled",
+    ]
+
+
 def test_a_panel_without_values_says_not_defined(tmp_path, texts):
     draw_learning_curves(study(auroc=None), tmp_path)
     assert texts().count("not defined") == 1

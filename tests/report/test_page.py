@@ -72,17 +72,21 @@ def test_everything_is_in_it(written):
         "packages.jax 0.10",
         "commit –",
         "not defined",
+        "Internal test: AUROC arm 10 % 10 labels",
+        "External test: AUROC",
+        "Choosing took 9.1 %",
     ):
         assert words in page.text or words in " ".join(each.get("alt", "") for each in page.all("img"))
     assert page.all("html") == [{"lang": "en"}]
     assert len(page.all("details")) == 3  # two arms that ask, and the config
     assert ["open" in each for each in page.all("details")] == [True, False, False]
     assert all(each["alt"] for each in page.all("img"))
-    assert len(page.all("table")) == len(page.all("caption")) == 9
+    # Seven of scores round by round, three of the internal test set with its external ones; five of seconds, two more.
+    assert len(page.all("table")) == len(page.all("caption")) == 4 + 3 + 5 + 2
     assert all(each.get("scope") in ("row", "col") for each in page.all("th"))
-    # Six metrics of two classes, two external ones, two arms that ask, the rate, the seconds; then 2 × 2 × 4 images.
-    assert len(page.all("figure")) == 6 + 2 + 2 + 1 + 1
-    assert len(page.all("img")) == 12 + 16
+    # Six metrics of two classes, three external ones, two arms that ask, the rate, the seconds; then 2 × 2 × 4 images.
+    assert len(page.all("figure")) == 6 + 3 + 2 + 1 + 1
+    assert len(page.all("img")) == 13 + 16
 
 
 def test_it_stands_alone(written):
@@ -109,7 +113,8 @@ def test_links_lead_somewhere(written):
 def test_each_figure_has_its_numbers(written):
     _, folder, _ = written
     keys = {"auroc", "average_precision", "balanced_accuracy", "accuracy", "minority_labeled", "imbalance_ratio"}
-    keys |= {"external_auroc", "external_average_precision", "asked_classes", "minority_per_100", "seconds"}
+    keys |= {f"external_{name}" for name in ("auroc", "average_precision", "balanced_accuracy")}
+    keys |= {"asked_classes", "minority_per_100", "seconds"}
     assert {path.name for path in (folder / "figures").iterdir()} == {
         f"{k}.{end}" for k in keys for end in ("svg", "csv")
     }
@@ -268,3 +273,15 @@ def test_a_degenerate_study_has_a_page_too(what, inputs, tmp_path):
         assert "other (3 classes)" in page.text
     if what == "full alone":
         assert "No arm of this study asks for labels." in page.text
+
+
+def test_a_study_that_stopped_at_a_plateau_is_finished(tmp_path):
+    inputs = sample(stopped={("cb", 1): 1})
+    rows = [row for row in inputs.rows if (row["arm"], row["seed"], row["round"]) != ("cb", 1, 2)]
+    page = page_of(inputs._replace(rows=rows), tmp_path)
+    assert "This study is not finished" not in page.text
+    assert "later rounds are of the seeds that went on" in page.text
+    page = page_of(inputs._replace(rows=rows[:-1]), tmp_path)
+    assert "full: 2 of 3 rounds finished" in page.text
+    assert "cb: " not in page.text.partition("not finished")[2].partition("Learning curves")[0]
+    assert "went on" not in page_of(sample(), tmp_path).text

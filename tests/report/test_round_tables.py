@@ -70,14 +70,15 @@ def test_an_external_test_set_stands_beside_the_internal_one():
     ]
     tables = by_title(inputs._replace(metric_rows=external))
     assert list(tables) == [
-        "AUROC",
+        "Internal test: AUROC",
         "External test: AUROC",
-        "Average precision",
+        "Internal test: average precision",
         "External test: average precision",
-        "Balanced accuracy",
+        "Internal test: balanced accuracy",
+        "External test: balanced accuracy",
         "Minority labels found",
     ]
-    assert tables["External test: AUROC"].columns == tables["AUROC"].columns
+    assert tables["External test: AUROC"].columns == tables["Internal test: AUROC"].columns
     assert tables["External test: AUROC"].rows[0][1][0] == Cell("0.550 ± 0.000")
     assert tables["External test: average precision"].rows[1][1][1] == Cell("not defined")
 
@@ -106,3 +107,13 @@ def test_nothing_finished_leaves_names_alone():
     table = by_title(sample(rows=[]))["AUROC"]
     assert table.columns == ()
     assert [(arm, cells) for arm, cells, _ in table.rows] == [("random", ()), ("cb", ()), ("full", ())]
+
+
+def test_beyond_a_stop_a_cell_says_of_how_many_seeds_it_is():
+    inputs = sample(stopped={("cb", 0): 1, ("cb", 2): 1})
+    inputs = inputs._replace(rows=[r for r in inputs.rows if (r["arm"], r["seed"]) != ("cb", 0) or r["round"] < 2])
+    inputs = inputs._replace(rows=[r for r in inputs.rows if (r["arm"], r["seed"]) != ("cb", 2) or r["round"] < 2])
+    random, cb, _ = by_title(inputs)["AUROC"].rows
+    assert cb[1][1].text == random[1][1].text.replace("0.710", "0.810")
+    assert cb[1][2] == Cell("0.910 (1 of 3 seeds)")
+    assert random[1][2].is_best is False  # of more seeds, but alone so

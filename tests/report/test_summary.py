@@ -213,3 +213,12 @@ def test_arms_without_a_seed_in_common():
         "The arms have finished no query with the same seed yet.",
         "The arms have finished no round with the same seed yet.",
     )
+
+
+def test_arms_are_compared_before_any_run_stopped():
+    inputs = sample()
+    stopped = [r for r in inputs.rows if (r["arm"], r["seed"], r["round"]) != ("cb", 1, 2)]
+    _, ranking = summarize(inputs._replace(rows=stopped, stopped={("cb", 1): 1}))
+    assert ranking.startswith("At 14 % of the labels")
+    assert "3 seeds" in ranking
+    assert summarize(inputs)[1].startswith("At 18 % of the labels")

@@ -66,6 +66,19 @@ def test_one_row_for_each_arm_at_its_last_round():
     ]
 
 
+def test_an_external_test_set_stands_beside_the_internal_one():
+    rows = [row("a", seed, 0, auroc=0.9, average_precision=0.5) for seed in range(2)]
+    external = [each | {"auroc": 0.7, "average_precision": None} for each in rows]
+    (only,) = summary_table(rows, external=external)
+    assert list(only)[3:7] == [
+        "internal_auroc",
+        "external_auroc",
+        "internal_average_precision",
+        "external_average_precision",
+    ]
+    assert list(only.values())[3:7] == ["0.900 ± 0.000", "0.700 ± 0.000", "0.500 ± 0.000", "not defined"]
+
+
 def test_unequal_seeds_show_a_mean_of_labels():
     (only,) = summary_table([row("a", 0, 0, num_labeled=10), row("a", 1, 0, num_labeled=11)])
     assert only["labels"] == "10.5"
@@ -82,3 +95,10 @@ def test_summary_refuses_rows_without_a_column():
     del incomplete["seconds_embed"]
     with pytest.raises(InputError, match="row 2 of 2 lacks seconds_embed"):
         summary_table([row("a", 1, 0), incomplete])
+
+
+def test_seeds_that_stopped_early_count_where_they_ended():
+    rows = [row("a", 0, 0, auroc=0.5), row("a", 1, 0, auroc=0.6), row("a", 1, 1, num_labeled=20, auroc=0.8)]
+    (only,) = summary_table(rows)
+    assert (only["seeds"], only["labels"]) == ("2", "15")
+    assert only["auroc"].startswith("0.650 ± ")

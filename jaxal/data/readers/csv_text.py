@@ -35,30 +35,31 @@ class Table(NamedTuple):
     problems: list[Problem]  # rows that have not
 
 
-def read_table(path: Path, given: str, expected: tuple[str, ...]) -> Table:
+def read_table(path: Path, given: str, expected: tuple[str, ...], setting: str = "data.source.path") -> Table:
     """Read a CSV file: UTF-8 with or without a byte order mark, any line ends, empty lines ignored, cells stripped.
 
     Args:
         path: of the file, absolute.
         given: the path as the user wrote it.
         expected: names in the header, in any case; the delimiter is that of , ; and tab which shows the most of them.
+        setting: that gives the path, for refusals.
 
     Raises:
         DataError: no such file, not UTF-8, NUL bytes, broken quotes, no header, or a header that has a name twice.
     """
-    text = _read_text(path, given)
+    text = _read_text(path, given, setting)
     delimiter = max(DELIMITERS, key=lambda each: _fit(text, each, expected))
     try:
         rows = list(_rows(text, delimiter))
     except csv.Error as error:
         advice = "Is a quotation mark left open, or not doubled within its cell?"
-        raise DataError(f"data.source.path: {path}: {error}. {advice}") from error
+        raise DataError(f"{setting}: {path}: {error}. {advice}") from error
     if not rows:
-        raise DataError(f"data.source.path: {path} is empty; expected a header such as {','.join(expected)}")
+        raise DataError(f"{setting}: {path} is empty; expected a header such as {','.join(expected)}")
     header = rows[0].cells
     doubled = [name for name, count in Counter(header).items() if name and count > 1]
     if doubled:
-        raise DataError(f"data.source.path: {path} has several columns {', '.join(map(repr, doubled))}; rename them")
+        raise DataError(f"{setting}: {path} has several columns {', '.join(map(repr, doubled))}; rename them")
     good, problems = [], []
     for row in rows[1:]:
         if len(row.cells) == len(header):
@@ -94,25 +95,23 @@ def read_header(path: Path, expected: tuple[str, ...]) -> tuple[str, ...]:
         return ()
 
 
-def _read_text(path: Path, given: str) -> str:
+def _read_text(path: Path, given: str, setting: str) -> str:
     try:
         data = path.read_bytes()
     except FileNotFoundError as error:
         raise DataError(
-            f"data.source.path = {given!r}: no such file; looked at {path} (current directory {Path.cwd()})"
+            f"{setting} = {given!r}: no such file; looked at {path} (current directory {Path.cwd()})"
         ) from error
     except (OSError, ValueError) as error:
-        raise DataError(f"data.source.path = {given!r}: cannot read {path}: {error}") from error
+        raise DataError(f"{setting} = {given!r}: cannot read {path}: {error}") from error
     nul = data.find(b"\0")
     if nul >= 0 and data[:2] not in (b"\xff\xfe", b"\xfe\xff"):
-        raise DataError(
-            f"data.source.path: {path} has NUL bytes, the first in line {_line(data, nul)}: not a text file"
-        )
+        raise DataError(f"{setting}: {path} has NUL bytes, the first in line {_line(data, nul)}: not a text file")
     try:
         return data.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         raise DataError(
-            f"data.source.path: {path} is not UTF-8 text (line {_line(data, error.start)}). Save it as CSV UTF-8."
+            f"{setting}: {path} is not UTF-8 text (line {_line(data, error.start)}). Save it as CSV UTF-8."
         ) from error
 
 

@@ -4,8 +4,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from models.tiny_networks import QUIET, images, tiny
-from small_models import fit_plan
+from tiny_networks import QUIET, images, tiny
+from training.small_models import fit_plan
 
 from jaxal.config.augmentation import AugmentationConfig
 from jaxal.config.training import TrainingConfig
@@ -27,9 +27,8 @@ def trained(model, pixels):
 
 
 def moved(begin, end):
-    return np.concatenate(
-        [np.ravel(np.asarray(b) - np.asarray(a)) for a, b in zip(*map(jax.tree.leaves, (begin, end)))]
-    )
+    """Return by how much each number has moved, as one long row."""
+    return np.concatenate([np.ravel(leaf) for leaf in jax.tree.leaves(jax.tree.map(jnp.subtract, end, begin))])
 
 
 @pytest.mark.parametrize("name", ["resnet", pytest.param("b", marks=pytest.mark.slow)])
@@ -54,6 +53,7 @@ def test_a_last_layer_behind_a_trunk_in_bfloat16_trains_in_float32():
     assert 2e-4 < np.median(np.abs(moved(begin.params, state.variables.params))) < 4e-3
 
 
+@pytest.mark.slow
 def test_gradients_in_bfloat16_point_where_those_of_float32_do():
     def gradient(compute):
         model = tiny("resnet", compute=compute)

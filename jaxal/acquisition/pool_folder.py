@@ -1,0 +1,121 @@
+"""A folder made by `jaxal embed` as a pool: its embeddings, its ids, and the labels that a CSV file tells."""
+
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+
+from jaxal.acquisition.pool_file import PoolFile
+from jaxal.data.embedding_manifest import read_ids
+from jaxal.data.embedding_shards import open_embeddings as open_folder
+from jaxal.data.problems import Problem, refusal, shown
+from jaxal.data.readers.csv_text import read_table
+from jaxal.errors import DataError
+from jaxal.pool import EXCLUDED, UNLABELED
+from jaxal.training.placement import read_onto_device
+from jaxal.typing import Array, Float
+
+__all__ = ["OpenedEmbeddings", "open_embeddings", "read_labels", "read_pool_folder"]
+
+ID, LABEL = "id", "label"
+SKIP = "skip"
+
+
+class OpenedEmbeddings(NamedTuple):
+    """What a folder of embeddings holds; true labels are not in it."""
+
+    embeddings: Float[Array, "N D"]  # on the device, of all rows of the data that was embedded
+    ids: tuple[str, ...]  # N, of the samples
+    class_names: tuple[str, ...]  # of the data, in the order of the classes
+
+
+def open_embeddings(path: str | Path) -> OpenedEmbeddings:
+    """Read a folder made by `jaxal embed`, for `select`. Every file is compared with its hash first.
+
+    Args:
+        path: of the folder; it may have been moved.
+
+    Returns:
+        What it holds: embeddings go to the device piece by piece, and the host keeps no copy beside that.
+
+    Raises:
+        DataError: there is no such folder, it is not finished, or a file in it is damaged.
+    """
+    where = shown(str(path))
+    opened = open_folder(Path(path).expanduser().absolute(), where)
+    ids = read_ids(opened.folder, opened.manifest)
+    if ids is None:
+        raise DataError(f"{where}: samples.csv was changed meanwhile")
+    return OpenedEmbeddings(read_onto_device(opened.rows), tuple(ids), opened.manifest.class_names)
+
+
+def read_pool_folder(path: str | Path, labels: str | Path | None) -> PoolFile:
+    """Read a folder of embeddings as what `select` takes.
+
+    Args:
+        path: of the folder.
+        labels: a CSV file, see `read_labels`; where absent, nothing is labeled.
+
+    Raises:
+        DataError: as `open_embeddings` and `read_labels`.
+    """
+    opened = open_embeddings(path)
+    known = np.full(len(opened.ids), UNLABELED, np.int32)
+    if labels is not None:
+        known = read_labels(labels, opened.ids, opened.class_names)
+    arguments = {
+        "embeddings": opened.embeddings,
+        "labels": known,
+        "num_classes": len(opened.class_names),
+        "sample_ids": list(opened.ids),
+    }
+    return PoolFile(arguments, opened.ids)
+
+
+def read_labels(path: str | Path, ids: tuple[str, ...], class_names: tuple[str, ...]) -> np.ndarray:
+    """Read the labels known so far from a CSV file with the columns id and label; others are not looked at.
+
+    A label is the name of a class. An empty one leaves the sample unlabeled, `skip` says never to ask it (unless a
+    class has that name), and a sample without a row is unlabeled. Nothing else is guessed: one wrong row refuses all.
+
+    Args:
+        path: of the file: UTF-8 with or without a byte order mark, with commas, semicolons or tabs, any line ends.
+        ids: of the pool, N.
+        class_names: in the order of the classes.
+
+    Returns:
+        int32 [N], the class of each sample, UNLABELED or EXCLUDED.
+
+    Raises:
+        DataError: no such file, no such text, a column is missing; or rows with too few or many cells, an unknown or
+            repeated id, or an unknown class, all of them at once.
+    """
+    table = read_table(Path(path).expanduser().absolute(), str(path), (ID, LABEL), setting="--labels")
+    missing = [name for name in (ID, LABEL) if name not in table.header]
+    if missing:
+        columns = ", ".join(map(repr, table.header))
+        raise DataError(f"--labels {shown(str(path))}: no column {' and no column '.join(missing)}; it has {columns}")
+    id_column, label_column = table.header.index(ID), table.header.index(LABEL)
+    rows = {name: row for row, name in enumerate(ids)}
+    meanings = {"": UNLABELED, SKIP: EXCLUDED} | {name: number for number, name in enumerate(class_names)}
+    labels, seen = np.full(len(ids), UNLABELED, np.int32), dict[str, tuple[int, str]]()
+    problems = list(table.problems)
+    for row in table.rows:
+        name, label = row.cells[id_column], row.cells[label_column]
+        line, other = seen.setdefault(name, (row.line, label))
+        if name not in rows:
+            problems.append(Problem(f"line {row.line} ({name})", "id that is not in the pool"))
+        elif line != row.line:
+            kind = "id of an earlier row" + (", with another label" if label != other else "")
+            problems.append(Problem(f"line {row.line} ({name}, line {line})", kind))
+        elif label not in meanings:
+            problems.append(Problem(f"line {row.line} ({label})", "label that is no class"))
+        else:
+            labels[rows[name]] = meanings[label]
+    if problems:
+        raise refusal(
+            problems,
+            heading=f"--labels {shown(str(path))}",
+            advice=f"Correct these lines; none was used. The classes are {', '.join(map(shown, class_names))}.",
+        )
+    return labels

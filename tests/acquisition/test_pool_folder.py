@@ -1,0 +1,153 @@
+"""`jaxal select` on a folder made by `jaxal embed`, with labels in a CSV file."""
+
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+from embedding_folders import CLASSES, IDS, NUMBERS, N, files_of, made
+from select_files import refused, selected
+
+import jaxal
+from jaxal.acquisition.pool_folder import read_labels
+from jaxal.cli import main
+from jaxal.pool import EXCLUDED, UNLABELED
+
+LABELS = np.full(N, UNLABELED, np.int32)
+LABELS[:9] = np.arange(9) % 3
+LABELS[20] = EXCLUDED
+
+
+@pytest.fixture
+def folder(tmp_path, monkeypatch):
+    """A folder of embeddings, and the labels of some of its rows, in an otherwise empty current folder."""
+    monkeypatch.chdir(tmp_path)
+    made(tmp_path / "emb")
+    rows = [*((row, CLASSES[LABELS[row]]) for row in range(9)), (20, "skip"), (30, "")]
+    write_labels([f'"{IDS[row]}",{name}' for row, name in rows])
+    return "emb"
+
+
+def write_labels(lines, header="id,label"):
+    with open("labels.csv", "w", encoding="utf-8", newline="") as file:
+        file.write("\n".join([header, *lines]) + "\n")
+
+
+def words(strategy, *more, pool="emb", labels=("--labels", "labels.csv")):
+    return ["select", pool, "--strategy", strategy, "--budget", "7", *labels, *more]
+
+
+@pytest.mark.parametrize("strategy", ["core_set", "random"])
+def test_a_folder_selects_what_an_npz_file_selects(folder, capsysbinary, strategy):
+    rows, warned = selected(capsysbinary, words(strategy))
+    arrays = {"embeddings": NUMBERS, "labels": LABELS, "num_classes": len(CLASSES), "ids": np.array(IDS)}
+    np.savez("pool.npz", **arrays)
+    assert rows == selected(capsysbinary, words(strategy, pool="pool.npz", labels=()))[0]
+    assert warned == ""
+    assert [row["id"] for row in rows] == [IDS[int(row["index"])] for row in rows]
+    assert not {int(row["index"]) for row in rows} & set(np.flatnonzero(LABELS != UNLABELED))
+
+
+def test_python_opens_the_same(folder, tmp_path):
+    shutil.move("emb", "moved")
+    opened = jaxal.open_embeddings(tmp_path / "moved")
+    np.testing.assert_array_equal(opened.embeddings, NUMBERS)
+    assert (opened.ids, opened.class_names) == (IDS, CLASSES)
+    picks, expected = (
+        jaxal.select("core_set", embeddings=each, labels=LABELS, num_classes=3, budget=7)
+        for each in (opened.embeddings, NUMBERS)
+    )
+    np.testing.assert_array_equal(picks, expected)
+
+
+def test_without_labels_nothing_is_labeled(folder, capsysbinary):
+    rows, _ = selected(capsysbinary, words("random", "--budget", "50", labels=()))
+    assert sorted(int(row["index"]) for row in rows) == list(range(N))
+
+
+def test_semicolons_marks_line_ends_and_further_columns(folder, capsysbinary):
+    first, _ = selected(capsysbinary, words("core_set"))
+    lines = [f"{CLASSES[LABELS[row]]};note, {row};{IDS[row]}" for row in range(9)]
+    text = "\r\n".join(["label;comment;id", *lines, f"skip;;{IDS[20]}", ""])
+    with open("labels.csv", "wb") as file:
+        file.write(b"\xef\xbb\xbf" + text.encode())
+    assert selected(capsysbinary, words("core_set"))[0] == first
+
+
+def test_all_that_is_wrong_with_the_labels_is_told_at_once(folder, capsys):
+    name = '"scan, 1"'
+    write_labels(
+        [
+            '"scan, 0",benign',
+            f"{name},benign",
+            f"{name},rest",
+            f"{name},benign",
+            "other,rest",
+            ",rest",
+            '"scan, 2",BENIGN',
+        ]
+    )
+    with open("labels.csv", "a") as file:
+        file.write('"scan, 3",rest,more\n')
+    assert main(words("random")) == 1
+    captured = capsys.readouterr()
+    assert captured.out == ""
+    assert captured.err.splitlines() == [
+        "jaxal: --labels labels.csv: 6 problems",
+        "  2 × id that is not in the pool: line 6 (other), line 7 ()",
+        "  1 × id of an earlier row: line 5 (scan, 1, line 3)",
+        "  1 × id of an earlier row, with another label: line 4 (scan, 1, line 3)",
+        "  1 × label that is no class: line 8 (BENIGN)",
+        "  1 × too many cells (the header has 2): line 9",
+        "Correct these lines; none was used. The classes are benign, malignant, rest.",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("header", "message"),
+    [
+        ("id,class", "--labels labels.csv: no column label; it has 'id', 'class'"),
+        ("", "--labels labels.csv: no column id and no column label; it has"),
+        ("id,label,label", "--labels: "),
+    ],
+)
+def test_labels_without_their_columns_are_refused(folder, capsys, header, message):
+    write_labels(['"scan, 0",benign'], header)
+    assert refused(capsys, words("random"), 1).startswith(message)
+
+
+def test_a_file_of_labels_that_is_none(folder, capsys):
+    (said,) = (refused(capsys, words("random", labels=("--labels", "absent.csv")), 1),)
+    assert said.startswith("--labels = 'absent.csv': no such file")
+    with open("labels.csv", "wb") as file:
+        file.write(b"id,label\n\xff\xfe,rest\n")
+    assert "is not UTF-8 text" in refused(capsys, words("random"), 1)
+
+
+def test_a_class_named_skip_is_that_class(tmp_path, folder):
+    labels = read_labels("labels.csv", IDS, (*CLASSES, "skip"))
+    assert labels[20] == 3
+
+
+def test_labels_belong_to_a_folder(folder, capsys):
+    np.savez("pool.npz", embeddings=NUMBERS, labels=LABELS)
+    assert refused(capsys, words("random", pool="pool.npz"), 2).startswith("--labels: belongs to a folder")
+
+
+def test_nothing_is_written_into_the_folder_or_over_the_labels(folder, capsys):
+    before = files_of(Path(folder))
+    for target, message in (
+        ("emb/query.csv", "lies in the pool's own folder"),
+        ("labels.csv", "is the file of labels"),
+    ):
+        assert message in refused(capsys, words("random", "--out", target), 1)
+    assert files_of(Path(folder)) == before
+
+
+def test_a_strategy_that_needs_more_says_so(folder, capsys):
+    assert refused(capsys, words("entropy"), 1).startswith("logits: entropy needs it, but it is not given")
+
+
+def test_an_unfinished_folder_is_refused(folder, capsys):
+    shutil.copytree("emb", "half", ignore=lambda *_: ["embeddings.json"])
+    assert refused(capsys, words("random", pool="half"), 1).startswith("half: no embeddings.json in it")
