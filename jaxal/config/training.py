@@ -7,9 +7,10 @@ from msgspec import Meta
 from jaxal.config.losses import CrossEntropyConfig, LossConfig
 from jaxal.config.struct import LARGEST, ConfigStruct
 
-__all__ = ["AdamConfig", "AdamWConfig", "TrainingConfig"]
+__all__ = ["AdamConfig", "AdamWConfig", "Sampling", "TrainingConfig"]
 
 Positive = Annotated[float, Meta(gt=0, le=LARGEST)]
+Sampling = Literal["none", "oversample", "class_balanced"]
 
 
 class AdamConfig(ConfigStruct, frozen=True, tag_field="kind", tag="adam"):
@@ -40,6 +41,9 @@ class TrainingConfig(ConfigStruct, frozen=True):
         optimizer: Adam or AdamW.
         learning_rate, final_learning_rate: ends of the cosine schedule over all steps of the fit.
         loss: what is minimized, a word or a table.
+        sampling: which labeled rows make an epoch: "none", each once; "oversample", those of rarer classes repeated up
+            to the count of the largest, so that an epoch grows; "class_balanced", as many as without, each drawn from a
+            class that is drawn uniformly.
         validate_every: epochs between validations; the variables of the best validation AUROC are kept.
         early_stop: a fit ends once so many epochs have passed without a better validation; the cosine still runs over
             num_epochs. 0: all epochs are run.
@@ -55,6 +59,7 @@ class TrainingConfig(ConfigStruct, frozen=True):
     learning_rate: Positive = 1e-3
     final_learning_rate: Annotated[float, Meta(ge=0, le=LARGEST)] = 1e-12
     loss: LossConfig = CrossEntropyConfig()
+    sampling: Sampling = "none"
     validate_every: Annotated[int, Meta(ge=1)] = 1
     early_stop: Annotated[int, Meta(ge=0)] = 0
     start: Literal["restart", "continue"] = "restart"

@@ -45,6 +45,13 @@ def _arm_notes(study: StudyConfig, arm: ArmConfig) -> Iterator[str]:
             f"Batches of {training.batch_size} go through the network {training.micro_batch_size} images at a time:"
             " one step by the mean of the gradients; batch norm goes by each part."
         )
+    if training.sampling == "oversample":
+        yield (
+            "Rows of rarer classes are repeated up to the count of the largest: epochs are longer, and their steps are"
+            " estimated as if labels fell on classes as the pool does."
+        )
+    if training.sampling == "class_balanced":
+        yield "Each place of a batch draws one of the classes found, then a row of it."
     augmentation = arm.augmentation or study.augmentation
     if not augmentation.is_none:
         yield f"Training images are changed by chance: {_changes(augmentation)}."

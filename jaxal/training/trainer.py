@@ -6,14 +6,16 @@ from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 from jaxal.config.training import TrainingConfig
 from jaxal.data.loading import Images
 from jaxal.errors import InputError
 from jaxal.evaluation.metrics import Metrics, evaluate, is_better, selection_score
 from jaxal.models.model import Model, Variables
-from jaxal.training.batches import epoch_batches, steps_per_epoch
+from jaxal.training.batches import steps_per_epoch
 from jaxal.training.inference import apply_images
+from jaxal.training.sampling import epoch_size, largest_epoch_size, sampled_batches
 from jaxal.training.steps import FitPlan, new_fit, run_epoch
 from jaxal.typing import Array, Bool, Int32, PRNGKey, Shaped
 
@@ -96,12 +98,11 @@ def fit(
         return FitResult(variables, 0, 0)
     if num_labeled > max_labeled:
         raise InputError(f"max_labeled: {num_labeled} rows are labeled, more than the {max_labeled} that were planned")
-    num_steps = steps_per_epoch(num_labeled, config.batch_size)
-    max_steps = steps_per_epoch(max_labeled, config.batch_size)
-    plan = FitPlan(
-        total_steps=jnp.asarray(num_steps * config.num_epochs, jnp.float32),
-        class_counts=jnp.bincount(jnp.maximum(labels, -1) + 1, length=model.spec.num_classes + 1)[1:],
-    )
+    num_classes, sampling = model.spec.num_classes, config.sampling
+    class_counts = jnp.bincount(jnp.maximum(labels, -1) + 1, length=num_classes + 1)[1:]
+    num_steps = steps_per_epoch(epoch_size(sampling, np.asarray(class_counts)), config.batch_size)
+    max_steps = steps_per_epoch(largest_epoch_size(sampling, max_labeled, num_classes), config.batch_size)
+    plan = FitPlan(jnp.asarray(num_steps * config.num_epochs, jnp.float32), class_counts)
     # Copies and separate arrays, because both the fit's and the best's buffers are donated as they are renewed.
     worst = (jnp.full((), -jnp.inf, jnp.float32), jnp.full((), -jnp.inf, jnp.float32))
     best = _Best(jax.tree.map(jnp.copy, variables), worst, jnp.asarray(0, jnp.int32))
@@ -109,7 +110,9 @@ def fit(
     epoch = 0
     for epoch in range(1, config.num_epochs + 1):
         epoch_key = jax.random.fold_in(shuffle_key, epoch)
-        batches = epoch_batches(epoch_key, labels, num_steps=max_steps, batch_size=config.batch_size)
+        batches = sampled_batches(
+            sampling, epoch_key, labels, class_counts, num_steps=max_steps, batch_size=config.batch_size
+        )
         state = run_epoch(model, config, state, noise_key, images, labels, batches, num_steps, plan)
         is_validated = epoch % config.validate_every == 0 or epoch == config.num_epochs
         if is_validated:
