@@ -9,11 +9,13 @@ import numpy as np
 
 from jaxal.config.losses import LDAMConfig
 from jaxal.config.study import ExperimentConfig
+from jaxal.data.augment import augmented_once
 from jaxal.data.dataset import Dataset, parts_of
 from jaxal.data.loading import Images
 from jaxal.data.schedule import initial_labels, query_sizes
 from jaxal.data.subgroups import subgroups
 from jaxal.experiment.embeddings import OnImages, Start
+from jaxal.experiment.keys import AUGMENT_POOL, purpose_key
 from jaxal.experiment.trunk import embedded_parts, last_layer
 from jaxal.models import registry
 from jaxal.models.facts import is_frozen
@@ -86,6 +88,9 @@ def make_experiment(
     else:
         model = augmented(pretrained_model(network, config.model, weights.sha256), config.augmentation)
         whole = {name: part.images for name, part in parts.items()}
+        if config.augmentation.mode == "pool_once":
+            key = purpose_key(config.seed, 0, AUGMENT_POOL)
+            whole["pool"] = augmented_once(config.augmentation, key, whole["pool"], dataset.pool.sample_ids)
     if isinstance(config.training.loss, LDAMConfig):
         model = normalized_head(model, config.training.loss.scale)
     images = place_images(whole, config.data.images_in_memory)

@@ -54,7 +54,10 @@ def _arm_notes(study: StudyConfig, arm: ArmConfig) -> Iterator[str]:
         yield "Each place of a batch draws one of the classes found, then a row of it."
     augmentation = arm.augmentation or study.augmentation
     if not augmentation.is_none:
-        yield f"Training images are changed by chance: {_changes(augmentation)}."
+        if augmentation.mode == "pool_once":
+            yield f"Each image of the pool is changed once by chance, for choosing too: {_changes(augmentation)}."
+        else:
+            yield f"Training images are changed by chance: {_changes(augmentation)}."
 
 
 def _changes(augmentation: AugmentationConfig) -> str:
@@ -62,4 +65,8 @@ def _changes(augmentation: AugmentationConfig) -> str:
     told = [axes[augmentation.flips]] if augmentation.flips != "none" else []
     if augmentation.rotation:
         told.append(f"turned by up to ±{augmentation.rotation:g}°")
+    if augmentation.elastic:
+        told.append(f"deformed by {augmentation.elastic:g} pixels (standard deviation)")
+    if augmentation.blur:
+        told.append(f"blurred by up to {augmentation.blur:g} pixels (standard deviation)")
     return ", ".join(told)
