@@ -29,6 +29,7 @@ from jaxal.config.losses import wrong_loss_word
 from jaxal.config.models import ModelConfig, OrganCNNConfig, wrong_model_word
 from jaxal.config.strategy_words import strategy_contradictions
 from jaxal.config.study import ArmConfig, ExperimentConfig, ScheduleConfig, StudyConfig
+from jaxal.config.training_rules import training_contradictions
 from jaxal.errors import ConfigError
 
 __all__ = ["config_digest", "config_text", "experiment_config", "load_study", "parse_study", "recheck_study"]
@@ -168,20 +169,13 @@ def _arm_contradictions(study: StudyConfig, arm: ArmConfig, where: str) -> Itera
     yield from strategy_contradictions(arm.strategy, f"{where}.strategy")
     if arm.model is not None:
         yield from _model_contradictions(arm.model, f"{where}.model")
-    training = arm.training or study.training
-    if training.final_learning_rate > training.learning_rate:
-        yield f"{where}: training.final_learning_rate exceeds learning_rate"
-    model, augmentation = arm.model or study.model, arm.augmentation or study.augmentation
-    if not augmentation.is_none and not isinstance(model, OrganCNNConfig) and model.trunk == "frozen":
-        yield (
-            f'{where}: augmentation needs trunk = "fine_tuned": through a frozen trunk every image goes once, as it is;'
-            " set that, or remove augmentation"
-        )
-    if training.micro_batch_size and training.batch_size % training.micro_batch_size:
-        yield (
-            f"{where}: training.micro_batch_size = {training.micro_batch_size} does not divide"
-            f" batch_size = {training.batch_size}"
-        )
+    yield from training_contradictions(
+        arm.training or study.training,
+        arm.model or study.model,
+        arm.augmentation or study.augmentation,
+        arm.strategy,
+        where,
+    )
 
 
 def plain_form(study: StudyConfig) -> dict[str, Any]:

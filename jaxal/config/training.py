@@ -44,6 +44,14 @@ class TrainingConfig(ConfigStruct, frozen=True):
         sampling: which labeled rows make an epoch: "none", each once; "oversample", those of rarer classes repeated up
             to the count of the largest, so that an epoch grows; "class_balanced", as many as without, each drawn from a
             class that is drawn uniformly.
+        regrouping: split each class into round(n_c / n_min) clusters of the embeddings that the fit starts from, and
+            train cross-entropy on all of these; a class scores by the largest logit of its clusters, "argmax", or by
+            the sum of their probabilities, "sum" (Peng et al.). "none": classes are trained as they are.
+        regrouping_limit: clusters of a class at most.
+        thresholding: divide probabilities by the classes' shares of the labels before they are scored; the query and
+            the choice of the epoch go by the network as it is.
+        classifier: of a frozen trunk: "network", its last layer, or "linear_svm", a linear support vector machine in
+            its place, whose cost is chosen by cross-validation.
         validate_every: epochs between validations; the variables of the best validation AUROC are kept.
         early_stop: a fit ends once so many epochs have passed without a better validation; the cosine still runs over
             num_epochs. 0: all epochs are run.
@@ -60,6 +68,10 @@ class TrainingConfig(ConfigStruct, frozen=True):
     final_learning_rate: Annotated[float, Meta(ge=0, le=LARGEST)] = 1e-12
     loss: LossConfig = CrossEntropyConfig()
     sampling: Sampling = "none"
+    regrouping: Literal["none", "argmax", "sum"] = "none"
+    regrouping_limit: Annotated[int, Meta(ge=1, le=10_000)] = 64
+    thresholding: bool = False
+    classifier: Literal["network", "linear_svm"] = "network"
     validate_every: Annotated[int, Meta(ge=1)] = 1
     early_stop: Annotated[int, Meta(ge=0)] = 0
     start: Literal["restart", "continue"] = "restart"

@@ -13,9 +13,7 @@ REACH = 3
 NARROW = 1e-2
 
 
-def blur(
-    images: Shaped[Array, "B H W ch"], widths: Float[Array, " B"], *, largest: float
-) -> Float[Array, "B H W ch"]:
+def blur(images: Shaped[Array, "B H W ch"], widths: Float[Array, " B"], *, largest: float) -> Float[Array, "B H W ch"]:
     """Blur each image by a Gaussian; what lies outside of the image is its reflection (… b a | a b c …).
 
     By sums of shifted images: XLA's convolutions are slow on CPU where each image has its own kernel.

@@ -87,7 +87,8 @@ def _plan_arm(study: StudyConfig, arm: ArmConfig, dataset: Dataset) -> ArmPlan:
     num_labeled = tuple(itertools.accumulate([int(np.sum(known >= 0)), *query_sizes]))
     training_share = 1 if dataset.validation is not None else 1 - study.data.split.validation_fraction
     sizes = (_epoch_size(config.training, dataset, round(size * training_share)) for size in num_labeled)
-    steps = tuple(steps_per_epoch(size, config.training.batch_size) for size in sizes)
+    has_epochs = config.training.classifier == "network"
+    steps = tuple(steps_per_epoch(size, config.training.batch_size) if has_epochs else 0 for size in sizes)
     return ArmPlan(arm.name, num_labeled, steps, config.training.num_epochs, facts, embeddings_sha256)
 
 

@@ -52,6 +52,19 @@ def _arm_notes(study: StudyConfig, arm: ArmConfig) -> Iterator[str]:
         )
     if training.sampling == "class_balanced":
         yield "Each place of a batch draws one of the classes found, then a row of it."
+    if training.regrouping != "none":
+        score = "the sum of their probabilities" if training.regrouping == "sum" else "the most probable of them"
+        yield (
+            "Each class is split into as many clusters as it has labels for each one of the rarest class, up to"
+            f" {training.regrouping_limit}, and scored by {score}."
+        )
+    if training.thresholding:
+        yield "Probabilities are divided by the classes' shares of the labels before they are scored."
+    if training.classifier == "linear_svm":
+        yield (
+            "A linear support vector machine takes the last layer's place; epochs and steps do not apply. Its cost is"
+            " chosen by 10 folds, or as many as the rarest class found has labels: pool, svm_folds in metrics.csv."
+        )
     augmentation = arm.augmentation or study.augmentation
     if not augmentation.is_none:
         if augmentation.mode == "pool_once":

@@ -7,7 +7,7 @@ import pytest
 
 from jaxal.config.reading import experiment_config, parse_study
 from jaxal.data.dataset import load_source, make_dataset
-from jaxal.experiment import make_experiment, rounds, start, tell
+from jaxal.experiment import fitting, make_experiment, rounds, start, tell
 from jaxal.pool import Query
 from jaxal.study import prepare_study
 from jaxal.training.augmentation import augmented
@@ -31,7 +31,7 @@ def test_a_fit_begins_anew_or_with_what_the_round_before_kept(monkeypatch, begin
         begun.append(begin)
         return FitResult(model.init(key), 1, 1)
 
-    monkeypatch.setattr(rounds, "fit", fit)
+    monkeypatch.setattr(fitting, "fit", fit)
     monkeypatch.setattr(rounds, "_scored", lambda *_: [])  # compiling a network takes ten seconds
     experiment = experiment_of(arms=[RANDOM], training={"start": begin})
     query = Query(jnp.arange(9, dtype=jnp.int32), jnp.zeros(9, bool))
