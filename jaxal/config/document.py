@@ -7,6 +7,7 @@ from collections.abc import Collection, Iterable
 from pathlib import Path
 from typing import Any
 
+from jaxal.config.losses import loss_table
 from jaxal.config.models import model_table, with_default_kind
 from jaxal.errors import ConfigError
 
@@ -14,6 +15,7 @@ __all__ = [
     "complete_models",
     "expand_arms",
     "expand_class_names",
+    "expand_losses",
     "expand_models",
     "expand_source",
     "expand_strategies",
@@ -172,6 +174,14 @@ def expand_models(document: Document) -> None:
     for node in (document, *_arms(document)):
         if "model" in node:
             node["model"] = model_table(node["model"])
+
+
+def expand_losses(document: Document) -> None:
+    """Turn every loss given as a word into a table, in place; any other text stays, to be refused."""
+    for node in (document, *_arms(document)):
+        training = _table(node, "training")
+        if "loss" in training:
+            training["loss"] = loss_table(training["loss"])
 
 
 def complete_models(document: Document) -> None:

@@ -17,6 +17,7 @@ from jaxal.config.document import (
     complete_models,
     expand_arms,
     expand_class_names,
+    expand_losses,
     expand_models,
     expand_source,
     expand_strategies,
@@ -24,9 +25,11 @@ from jaxal.config.document import (
     set_value,
 )
 from jaxal.config.keys import check_keys
+from jaxal.config.losses import wrong_loss_word
 from jaxal.config.models import ModelConfig, OrganCNNConfig, wrong_model_word
 from jaxal.config.strategy_words import strategy_contradictions
 from jaxal.config.study import ArmConfig, ExperimentConfig, ScheduleConfig, StudyConfig
+from jaxal.config.training_rules import training_contradictions
 from jaxal.errors import ConfigError
 
 __all__ = ["config_digest", "config_text", "experiment_config", "load_study", "parse_study", "recheck_study"]
@@ -50,6 +53,7 @@ def load_study(path: str | Path, overrides: Iterable[tuple[str, str]] = ()) -> S
         expand_strategies(document)  # so that --arms.3.strategy.FIELD reaches into a strategy given by name
         expand_source(document)  # and --data.source.FIELD into a source given by name
         expand_models(document)  # and --model.FIELD into a model given by name
+        expand_losses(document)  # and --training.loss.FIELD into a loss given by name
         set_value(document, dotted, text)
     return parse_study(document, origin=str(path))
 
@@ -61,10 +65,11 @@ def parse_study(document: dict[str, Any], origin: str = "config") -> StudyConfig
     expand_class_names(document)
     expand_strategies(document)
     expand_models(document)
+    expand_losses(document)
     expand_arms(document)
     complete_models(document)
     _check_source(document, origin)
-    _check_models(document, origin)
+    _check_words(document, origin)
     check_keys(document, StudyConfig, origin)
     try:
         study = msgspec.convert(document, StudyConfig)
@@ -87,13 +92,19 @@ def _check_source(document: dict[str, Any], origin: str) -> None:
         )
 
 
-def _check_models(document: dict[str, Any], origin: str) -> None:
+def _check_words(document: dict[str, Any], origin: str) -> None:
+    """Refuse models and losses that are words, but none that is known."""
     arms = document.get("arms")
-    places = {f"arms.{number}.model": arm for number, arm in enumerate(arms if isinstance(arms, list) else [])}
-    named = {
-        place: node.get("model") for place, node in {"model": document, **places}.items() if isinstance(node, dict)
-    }
-    problems = [f"{place}: {wrong_model_word(word)}" for place, word in named.items() if isinstance(word, str)]
+    nodes = {"": document, **{f"arms.{n}.": arm for n, arm in enumerate(arms if isinstance(arms, list) else [])}}
+    problems = []
+    for place, node in nodes.items():
+        if not isinstance(node, dict):
+            continue
+        if isinstance(node.get("model"), str):
+            problems.append(f"{place}model: {wrong_model_word(node['model'])}")
+        training = node.get("training")
+        if isinstance(training, dict) and isinstance(training.get("loss"), str):
+            problems.append(f"{place}training.loss: {wrong_loss_word(training['loss'])}")
     if problems:
         raise ConfigError(f"{origin}: " + "; ".join(problems))
 
@@ -158,20 +169,13 @@ def _arm_contradictions(study: StudyConfig, arm: ArmConfig, where: str) -> Itera
     yield from strategy_contradictions(arm.strategy, f"{where}.strategy")
     if arm.model is not None:
         yield from _model_contradictions(arm.model, f"{where}.model")
-    training = arm.training or study.training
-    if training.final_learning_rate > training.learning_rate:
-        yield f"{where}: training.final_learning_rate exceeds learning_rate"
-    model, augmentation = arm.model or study.model, arm.augmentation or study.augmentation
-    if not augmentation.is_none and not isinstance(model, OrganCNNConfig) and model.trunk == "frozen":
-        yield (
-            f'{where}: augmentation needs trunk = "fine_tuned": through a frozen trunk every image goes once, as it is;'
-            " set that, or remove augmentation"
-        )
-    if training.micro_batch_size and training.batch_size % training.micro_batch_size:
-        yield (
-            f"{where}: training.micro_batch_size = {training.micro_batch_size} does not divide"
-            f" batch_size = {training.batch_size}"
-        )
+    yield from training_contradictions(
+        arm.training or study.training,
+        arm.model or study.model,
+        arm.augmentation or study.augmentation,
+        arm.strategy,
+        where,
+    )
 
 
 def plain_form(study: StudyConfig) -> dict[str, Any]:

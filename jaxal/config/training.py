@@ -4,11 +4,13 @@ from typing import Annotated, Literal
 
 from msgspec import Meta
 
+from jaxal.config.losses import CrossEntropyConfig, LossConfig
 from jaxal.config.struct import LARGEST, ConfigStruct
 
-__all__ = ["AdamConfig", "AdamWConfig", "TrainingConfig"]
+__all__ = ["AdamConfig", "AdamWConfig", "Sampling", "TrainingConfig"]
 
 Positive = Annotated[float, Meta(gt=0, le=LARGEST)]
+Sampling = Literal["none", "oversample", "class_balanced"]
 
 
 class AdamConfig(ConfigStruct, frozen=True, tag_field="kind", tag="adam"):
@@ -38,7 +40,18 @@ class TrainingConfig(ConfigStruct, frozen=True):
             batches up to rounding; batch norm goes by the statistics of each part. 0: the whole batch.
         optimizer: Adam or AdamW.
         learning_rate, final_learning_rate: ends of the cosine schedule over all steps of the fit.
-        loss: "cross_entropy" (softmax) or "bce" (two classes: softplus on l₁ - l₀).
+        loss: what is minimized, a word or a table.
+        sampling: which labeled rows make an epoch: "none", each once; "oversample", those of rarer classes repeated up
+            to the count of the largest, so that an epoch grows; "class_balanced", as many as without, each drawn from a
+            class that is drawn uniformly.
+        regrouping: split each class into round(n_c / n_min) clusters of the embeddings that the fit starts from, and
+            train cross-entropy on all of these; a class scores by the largest logit of its clusters, "argmax", or by
+            the sum of their probabilities, "sum" (Peng et al.). "none": classes are trained as they are.
+        regrouping_limit: clusters of a class at most.
+        thresholding: divide probabilities by the classes' shares of the labels before they are scored; the query and
+            the choice of the epoch go by the network as it is.
+        classifier: of a frozen trunk: "network", its last layer, or "linear_svm", a linear support vector machine in
+            its place, whose cost is chosen by cross-validation.
         validate_every: epochs between validations; the variables of the best validation AUROC are kept.
         early_stop: a fit ends once so many epochs have passed without a better validation; the cosine still runs over
             num_epochs. 0: all epochs are run.
@@ -53,7 +66,12 @@ class TrainingConfig(ConfigStruct, frozen=True):
     optimizer: AdamConfig | AdamWConfig = AdamConfig()
     learning_rate: Positive = 1e-3
     final_learning_rate: Annotated[float, Meta(ge=0, le=LARGEST)] = 1e-12
-    loss: Literal["cross_entropy", "bce"] = "cross_entropy"
+    loss: LossConfig = CrossEntropyConfig()
+    sampling: Sampling = "none"
+    regrouping: Literal["none", "argmax", "sum"] = "none"
+    regrouping_limit: Annotated[int, Meta(ge=1, le=10_000)] = 64
+    thresholding: bool = False
+    classifier: Literal["network", "linear_svm"] = "network"
     validate_every: Annotated[int, Meta(ge=1)] = 1
     early_stop: Annotated[int, Meta(ge=0)] = 0
     start: Literal["restart", "continue"] = "restart"

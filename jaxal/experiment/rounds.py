@@ -12,13 +12,14 @@ from jaxal.data.splits import hold_out, max_held_out
 from jaxal.evaluation.metrics import Metrics, evaluate, undefined
 from jaxal.evaluation.rows import MetricRow, pool_rows, split_rows, subgroup_rows
 from jaxal.experiment.asking import ask, asked_rows, padded_answers
-from jaxal.experiment.keys import FIT
+from jaxal.experiment.fitting import fit_round
 from jaxal.experiment.setup import Experiment
-from jaxal.experiment.state import ExperimentState, round_key, state_template
-from jaxal.pool import UNLABELED, Query, reveal
+from jaxal.experiment.state import ExperimentState, state_template
+from jaxal.pool import UNLABELED, Query, class_counts, reveal
+from jaxal.training.calibration import thresholded
 from jaxal.training.inference import apply_images
 from jaxal.training.placement import take_images
-from jaxal.training.trainer import EvaluationSet, FitResult, fit
+from jaxal.training.trainer import EvaluationSet, FitResult
 from jaxal.typing import Array
 
 __all__ = ["RoundRecord", "run_round", "start", "tell"]
@@ -73,36 +74,40 @@ def run_round(experiment: Experiment, state: ExperimentState) -> tuple[Experimen
 def _fit_and_evaluate(
     experiment: Experiment, state: ExperimentState, on_steps: Callable[[int], None]
 ) -> tuple[ExperimentState, RoundRecord]:
-    model, config = experiment.model, experiment.config.training
+    config = experiment.config.training
     began = time.perf_counter()
     max_labeled = int(np.sum(experiment.initial_labels != UNLABELED)) + sum(experiment.query_sizes)
     training_labels, validation = _fit_sets(experiment, state.pool.labels, max_labeled)
-    fitted = fit(
-        model,
-        config,
-        round_key(experiment, int(state.pool.round), FIT),
-        experiment.pool_images,
+    number = int(state.pool.round)
+    fitted, told = fit_round(
+        experiment,
+        number,
         training_labels,
         validation,
-        positive_class=experiment.minority,
         max_labeled=max_labeled,
-        begin=state.variables if config.start == "continue" and int(state.pool.round) > 0 else None,
+        begin=state.variables if config.start == "continue" and number > 0 else None,
         on_steps=on_steps,
     )
     jax.block_until_ready(fitted.variables)
     seconds_train = time.perf_counter() - began
     rows = list(pool_rows(np.asarray(state.pool.labels), experiment.class_names, experiment.minority))
+    rows += told
+    counts = class_counts(state.pool._replace(labels=training_labels), num_classes=len(experiment.class_names))
     for name, evaluation_set in {"validation": validation, **experiment.test_sets}.items():
-        rows += _scored(experiment, fitted, name, evaluation_set)
+        rows += _scored(experiment, fitted, name, evaluation_set, counts)
     record = RoundRecord(tuple(rows), seconds_train, fitted.best_epoch, fitted.num_epochs)
     return state._replace(variables=fitted.variables), record
 
 
-def _scored(experiment: Experiment, fitted: FitResult, name: str, evaluation_set: EvaluationSet) -> list[MetricRow]:
-    """Score a fitted model on a set, and on its subgroups from the same logits."""
+def _scored(
+    experiment: Experiment, fitted: FitResult, name: str, evaluation_set: EvaluationSet, counts: Array
+) -> list[MetricRow]:
+    """Score a fitted model on a set, and on its subgroups from the same logits; counts are of the labels it knows."""
     images, labels, is_counted = evaluation_set
     batch_size = experiment.config.training.inference_batch_size
     logits = apply_images(experiment.model, fitted.variables, images, batch_size)
+    if experiment.config.training.thresholding:
+        logits = thresholded(logits, counts)
 
     def score(is_counted: Array) -> Metrics:
         metrics = jax.device_get(evaluate(logits, labels, is_counted, positive_class=experiment.minority))

@@ -7,16 +7,21 @@ from typing import NamedTuple
 import jax.numpy as jnp
 import numpy as np
 
+from jaxal.config.losses import LDAMConfig
 from jaxal.config.study import ExperimentConfig
+from jaxal.data.augment import augmented_once
 from jaxal.data.dataset import Dataset, parts_of
 from jaxal.data.loading import Images
 from jaxal.data.schedule import initial_labels, query_sizes
 from jaxal.data.subgroups import subgroups
 from jaxal.experiment.embeddings import OnImages, Start
+from jaxal.experiment.keys import AUGMENT_POOL, purpose_key
 from jaxal.experiment.trunk import embedded_parts, last_layer
 from jaxal.models import registry
 from jaxal.models.facts import is_frozen
+from jaxal.models.grouped_head import grouped_head
 from jaxal.models.model import Model
+from jaxal.models.normalized_head import normalized_head
 from jaxal.models.pretrained import check_weights, input_normalization, pretrained_model
 from jaxal.oracle import Oracle, simulated_oracle
 from jaxal.pool import UNLABELED
@@ -24,6 +29,7 @@ from jaxal.strategies.registry import make_strategy
 from jaxal.strategies.strategy import Strategy
 from jaxal.training.augmentation import augmented
 from jaxal.training.placement import place_images
+from jaxal.training.regrouping import max_pseudo_classes
 from jaxal.training.trainer import EvaluationSet
 from jaxal.typing import Array, Shaped
 
@@ -84,6 +90,13 @@ def make_experiment(
     else:
         model = augmented(pretrained_model(network, config.model, weights.sha256), config.augmentation)
         whole = {name: part.images for name, part in parts.items()}
+        if config.augmentation.mode == "pool_once":
+            key = purpose_key(config.seed, 0, AUGMENT_POOL)
+            whole["pool"] = augmented_once(config.augmentation, key, whole["pool"], dataset.pool.sample_ids)
+    if config.training.regrouping != "none":
+        model = grouped_head(model, num_classes, config.training.regrouping)
+    if isinstance(config.training.loss, LDAMConfig):
+        model = normalized_head(model, config.training.loss.scale)
     images = place_images(whole, config.data.images_in_memory)
     sets = {
         name: EvaluationSet(images[name], jnp.asarray(part.labels), jnp.ones(len(part.labels), bool))
@@ -115,7 +128,8 @@ def make_experiment(
 def make_model(config: ExperimentConfig, dataset: Dataset) -> Model:
     """Make the config's network, with random initial variables, for the data's images and classes.
 
-    Images are standardized as its pretrained weights need it, else by the data's own mean and deviation.
+    Where classes are regrouped its last layer has a column for as many pseudo-classes as the run may come to. Images
+    are standardized as its pretrained weights need it, else by the data's own mean and deviation.
 
     Raises:
         ConfigError: the images do not fit the network.
@@ -123,9 +137,13 @@ def make_model(config: ExperimentConfig, dataset: Dataset) -> Model:
     image_shape = dataset.images.image_shape
     scaling = input_normalization(config.model, image_shape[-1])
     mean, std = (dataset.mean, dataset.std) if scaling is None else scaling
-    return registry.make_model(
-        config.model, image_shape=image_shape, num_classes=len(dataset.class_names), mean=mean, std=std
-    )
+    num_columns = len(dataset.class_names)
+    if config.training.regrouping != "none":
+        known, sizes = plan_labels(config, dataset)
+        num_columns = max_pseudo_classes(
+            int(np.sum(known >= 0)) + sum(sizes), num_columns, config.training.regrouping_limit
+        )
+    return registry.make_model(config.model, image_shape=image_shape, num_classes=num_columns, mean=mean, std=std)
 
 
 def plan_labels(config: ExperimentConfig, dataset: Dataset) -> tuple[np.ndarray, tuple[int, ...]]:

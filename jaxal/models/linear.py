@@ -44,6 +44,9 @@ def linear(model: Model, *, dropout_rate: float, is_drawn: bool) -> Model:
         layer = variables.params["classifier"]
         return jnp.dot(z, layer["kernel"], precision="highest") + layer["bias"][None]
 
+    def embed_train(variables: Variables, key: PRNGKey, images: Array) -> tuple[Array, dict]:
+        return dropout(key, images, dropout_rate), {}
+
     def apply_train(variables: Variables, key: PRNGKey, images: Array) -> tuple[Array, dict]:
         return head(variables, dropout(key, images, dropout_rate)), {}
 
@@ -52,4 +55,4 @@ def linear(model: Model, *, dropout_rate: float, is_drawn: bool) -> Model:
         return LinearHead(weight=layer["kernel"], bias=layer["bias"])
 
     spec = ModelSpec((width,), num_classes, width, mean=(), std=())
-    return Model(spec, init, as_given, head, head, apply_train, linear_head)
+    return Model(spec, init, as_given, head, head, embed_train, apply_train, linear_head)

@@ -30,6 +30,8 @@ class Variables(NamedTuple):
 class Model(NamedTuple):
     """A network. Law: apply(v, x) == head(v, embed(v, x)); embed is the input of the last affine layer.
 
+    So in training: apply_train's logits are head(v, z) of embed_train's z.
+
     Images are uint8 [B, height, width, channels]; embed normalizes them by the spec. A model of embeddings takes
     [B, D] in their place. In evaluation (embed, apply) every row is independent of the rest of its batch.
     """
@@ -39,6 +41,7 @@ class Model(NamedTuple):
     embed: Callable[[Variables, Array], Array]  # -> z [B, D]
     head: Callable[[Variables, Array], Array]  # z [B, D] -> logits [B, C]
     apply: Callable[[Variables, Array], Array]  # -> logits [B, C]
+    embed_train: Callable[[Variables, PRNGKey, Array], tuple[Array, Any]]  # -> (z [B, D], batch_stats)
     apply_train: Callable[[Variables, PRNGKey, Array], tuple[Array, Any]]  # -> (logits [B, C], batch_stats)
     linear_head: Callable[[Variables], LinearHead | None]
 

@@ -63,13 +63,17 @@ def adapt(spec: ModelSpec, build: Callable[[nnx.Rngs], Any]) -> Model:
     def apply(variables: Variables, images: Array) -> Array:
         return head(variables, embed(variables, images))
 
-    def apply_train(variables: Variables, key: PRNGKey, images: Array) -> tuple[Array, Any]:
+    def embed_train(variables: Variables, key: PRNGKey, images: Array) -> tuple[Array, Any]:
         net = module(variables)
-        logits = net.classifier(net.embed(normalize_images(images, spec), key=key))
-        return logits, nnx.to_pure_dict(nnx.as_pure(nnx.state(net, nnx.BatchStat)))
+        z = net.embed(normalize_images(images, spec), key=key)
+        return z, nnx.to_pure_dict(nnx.as_pure(nnx.state(net, nnx.BatchStat)))
+
+    def apply_train(variables: Variables, key: PRNGKey, images: Array) -> tuple[Array, Any]:
+        z, batch_stats = embed_train(variables, key, images)
+        return head(variables, z), batch_stats
 
     def linear_head(variables: Variables) -> LinearHead:
         layer = variables.params["classifier"]
         return LinearHead(weight=layer["kernel"], bias=layer["bias"])
 
-    return Model(spec, jax.jit(init), embed, head, apply, apply_train, linear_head)
+    return Model(spec, jax.jit(init), embed, head, apply, embed_train, apply_train, linear_head)

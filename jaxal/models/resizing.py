@@ -29,8 +29,11 @@ def resized(model: Model, image_shape: tuple[int, int, int]) -> Model:
     def apply(variables: Variables, images: Array) -> Array:
         return model.apply(variables, fitted(images))
 
+    def embed_train(variables: Variables, key: PRNGKey, images: Array) -> tuple[Array, dict]:
+        return model.embed_train(variables, key, fitted(images))
+
     def apply_train(variables: Variables, key: PRNGKey, images: Array) -> tuple[Array, dict]:
         return model.apply_train(variables, key, fitted(images))
 
     spec = model.spec._replace(image_shape=image_shape)
-    return model._replace(spec=spec, embed=embed, apply=apply, apply_train=apply_train)
+    return model._replace(spec=spec, embed=embed, apply=apply, embed_train=embed_train, apply_train=apply_train)

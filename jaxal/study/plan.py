@@ -5,9 +5,11 @@ from typing import NamedTuple
 
 import numpy as np
 
+from jaxal.config.losses import BCEConfig
 from jaxal.config.reading import experiment_config
 from jaxal.config.strategies import BudgetSplitConfig, CBDALConfig
 from jaxal.config.study import ArmConfig, StudyConfig
+from jaxal.config.training import TrainingConfig
 from jaxal.data.dataset import Dataset, Part
 from jaxal.data.embedding_manifest import digest_of
 from jaxal.data.problems import counted
@@ -17,6 +19,7 @@ from jaxal.experiment.embeddings import Start, read_given_embeddings
 from jaxal.models.facts import ModelFacts, describe_model, is_frozen, model_facts
 from jaxal.study.protocol_notes import protocol_notes
 from jaxal.training.batches import steps_per_epoch
+from jaxal.training.sampling import epoch_size
 
 __all__ = ["ArmPlan", "StudyPlan", "plan_study"]
 
@@ -75,7 +78,7 @@ def _plan_arm(study: StudyConfig, arm: ArmConfig, dataset: Dataset) -> ArmPlan:
         for seed in study.seeds:
             start = Start(experiment_config(study, arm, seed), dataset, network, facts.weights)
             embeddings_sha256 = digest_of(read_given_embeddings(start).manifest)
-    if config.training.loss == "bce" and len(dataset.class_names) != 2:
+    if isinstance(config.training.loss, BCEConfig) and len(dataset.class_names) != 2:
         raise ConfigError(
             f"arm {arm.name}: training.loss = 'bce' is for two classes, the data has {len(dataset.class_names)}; set"
             " data.one_vs_rest, or use 'cross_entropy'"
@@ -83,8 +86,18 @@ def _plan_arm(study: StudyConfig, arm: ArmConfig, dataset: Dataset) -> ArmPlan:
     known, query_sizes = plan_labels(config, dataset)
     num_labeled = tuple(itertools.accumulate([int(np.sum(known >= 0)), *query_sizes]))
     training_share = 1 if dataset.validation is not None else 1 - study.data.split.validation_fraction
-    steps = tuple(steps_per_epoch(round(size * training_share), config.training.batch_size) for size in num_labeled)
+    sizes = (_epoch_size(config.training, dataset, round(size * training_share)) for size in num_labeled)
+    has_epochs = config.training.classifier == "network"
+    steps = tuple(steps_per_epoch(size, config.training.batch_size) if has_epochs else 0 for size in sizes)
     return ArmPlan(arm.name, num_labeled, steps, config.training.num_epochs, facts, embeddings_sha256)
+
+
+def _epoch_size(training: TrainingConfig, dataset: Dataset, num_labeled: int) -> int:
+    """Count the rows of an epoch; where that depends on the labels' classes, as if these were like the pool's."""
+    if training.sampling != "oversample":
+        return num_labeled
+    counts = np.bincount(dataset.pool.labels, minlength=len(dataset.class_names))
+    return epoch_size(training.sampling, np.ceil(counts * (num_labeled / counts.sum())).astype(int))
 
 
 def _notes(study: StudyConfig, dataset: Dataset, arms: tuple[ArmPlan, ...]) -> list[str]:

@@ -20,12 +20,19 @@ AUGMENT = 2**31
 def augmented(model: Model, config: AugmentationConfig) -> Model:
     """Let a model augment the images that it is trained on; with nothing to change it is the model itself.
 
-    The network's own noise is that of the model without augmentation. With batches in parts, every part is a batch.
+    Where the pool is changed once there is nothing left to change either. The network's own noise is that of the model
+    without augmentation. With batches in parts, every part is a batch.
     """
-    if config.is_none:
+    if config.is_none or config.mode == "pool_once":
         return model
 
-    def apply_train(variables: Variables, key: PRNGKey, images: Array) -> tuple[Array, Any]:
-        return model.apply_train(variables, key, augment(config, jax.random.fold_in(key, AUGMENT), images))
+    def changed(key: PRNGKey, images: Array) -> Array:
+        return augment(config, jax.random.fold_in(key, AUGMENT), images)
 
-    return model._replace(apply_train=apply_train)
+    def embed_train(variables: Variables, key: PRNGKey, images: Array) -> tuple[Array, Any]:
+        return model.embed_train(variables, key, changed(key, images))
+
+    def apply_train(variables: Variables, key: PRNGKey, images: Array) -> tuple[Array, Any]:
+        return model.apply_train(variables, key, changed(key, images))
+
+    return model._replace(embed_train=embed_train, apply_train=apply_train)

@@ -16,12 +16,12 @@ import optax
 from jaxal.config.training import TrainingConfig
 from jaxal.data.loading import Images
 from jaxal.models.model import Model, Variables
-from jaxal.training.losses import LOSSES
+from jaxal.training.losses import LabeledSet, make_loss
 from jaxal.training.optimizers import accumulated_direction, cosine_learning_rate
 from jaxal.training.placement import stream_batches
-from jaxal.typing import Array, Int32, PRNGKey
+from jaxal.typing import Array, Float, Int32, PRNGKey
 
-__all__ = ["FitState", "new_fit", "run_epoch", "scan_epoch", "step_epoch", "stream_epoch"]
+__all__ = ["FitPlan", "FitState", "new_fit", "run_epoch", "scan_epoch", "step_epoch", "stream_epoch"]
 
 
 class FitState(NamedTuple):
@@ -30,6 +30,13 @@ class FitState(NamedTuple):
     variables: Variables
     optimizer: Any
     step: Int32[Array, ""]  # batches done, or parts of batches
+
+
+class FitPlan(NamedTuple):
+    """What stays the same during a fit, but not from round to round."""
+
+    total_steps: Float[Array, ""]  # of the whole fit, batches and not their parts: where the cosine ends
+    class_counts: Int32[Array, " C"]  # labels of each class that train
 
 
 def new_fit(config: TrainingConfig, variables: Variables) -> FitState:
@@ -45,19 +52,20 @@ def _update(
     key: PRNGKey,
     images: Array,
     labels: Array,
-    total_steps: Array,
+    plan: FitPlan,
 ) -> FitState:
     """Take one step on the images and labels of a batch; of a part of one, only the last part moves the parameters."""
+
+    progress = state.step // config.num_parts / plan.total_steps
 
     def loss_fn(params: Any) -> tuple[Array, Any]:
         variables = Variables(params, state.variables.batch_stats)
         logits, batch_stats = model.apply_train(variables, jax.random.fold_in(key, state.step), images)
-        return LOSSES[config.loss](logits, labels), batch_stats
+        return make_loss(config.loss)(logits, labels, LabeledSet(plan.class_counts, progress)), batch_stats
 
     gradients, batch_stats = jax.grad(loss_fn, has_aux=True)(state.variables.params)
     optimizer_of = accumulated_direction(config.optimizer, config.num_parts)
     direction, optimizer = optimizer_of.update(gradients, state.optimizer, state.variables.params)
-    progress = state.step // config.num_parts / total_steps
     rate = cosine_learning_rate(progress, config.learning_rate, config.final_learning_rate)
     params = optax.apply_updates(state.variables.params, jax.tree.map(lambda update: -rate * update, direction))
     return FitState(Variables(params, batch_stats), optimizer, state.step + 1)
@@ -72,10 +80,10 @@ def _step(
     labels: Array,
     batches: Array,
     number: int | Array,
-    total_steps: Array,
+    plan: FitPlan,
 ) -> FitState:
     rows = batches[number]
-    return _update(model, config, state, key, images[rows], labels[rows], total_steps)
+    return _update(model, config, state, key, images[rows], labels[rows], plan)
 
 
 def _streamed_step(
@@ -87,9 +95,9 @@ def _streamed_step(
     labels: Array,
     batches: Array,
     number: int | Array,
-    total_steps: Array,
+    plan: FitPlan,
 ) -> FitState:
-    return _update(model, config, state, key, batch, labels[batches[number]], total_steps)
+    return _update(model, config, state, key, batch, labels[batches[number]], plan)
 
 
 _jit = functools.partial(jax.jit, static_argnames=("model", "config"), donate_argnames="state")
@@ -105,11 +113,11 @@ def step_epoch(
     labels: Array,
     batches: Array,
     num_steps: int,
-    total_steps: Array,
+    plan: FitPlan,
 ) -> FitState:
     """Run the first num_steps batches from Python: on CPU, convolution gradients inside scan are ten times slower."""
     for number in range(num_steps):
-        state = _jitted_step(model, config, state, key, images, labels, batches, number, total_steps)
+        state = _jitted_step(model, config, state, key, images, labels, batches, number, plan)
     return state
 
 
@@ -123,13 +131,13 @@ def scan_epoch(
     labels: Array,
     batches: Array,
     num_steps: Array,
-    total_steps: Array,
+    plan: FitPlan,
 ) -> FitState:
     """Run the first num_steps batches in one launch: on GPU and TPU a dispatch per step would dominate."""
 
     def body(carry: FitState, number: Array) -> tuple[FitState, None]:
         def advance(now: FitState) -> FitState:
-            return _step(model, config, now, key, images, labels, batches, number, total_steps)
+            return _step(model, config, now, key, images, labels, batches, number, plan)
 
         return jax.lax.cond(number < num_steps, advance, lambda now: now, carry), None
 
@@ -145,12 +153,12 @@ def stream_epoch(
     labels: Array,
     batches: Array,
     num_steps: int,
-    total_steps: Array,
+    plan: FitPlan,
 ) -> FitState:
     """Run the first num_steps batches from Python, each streamed to the device: bit for bit `step_epoch` on CPU."""
     with closing(stream_batches(images, np.asarray(batches)[:num_steps])) as loaded:
         for number, batch in enumerate(loaded):
-            state = _jitted_streamed_step(model, config, state, key, batch, labels, batches, number, total_steps)
+            state = _jitted_streamed_step(model, config, state, key, batch, labels, batches, number, plan)
             jax.block_until_ready(state.step)  # or launches would run ahead, each with its batch
     return state
 
@@ -164,7 +172,7 @@ def run_epoch(
     labels: Array,
     batches: Array,
     num_steps: int,
-    total_steps: Array,
+    plan: FitPlan,
 ) -> FitState:
     """Run the first num_steps batches, part by part, the way that suits the images and the backend.
 
@@ -176,11 +184,11 @@ def run_epoch(
         images: of the pool.
         labels: of the pool.
         batches: rows of the pool [steps, B].
-        num_steps: of these batches, from the first on.
-        total_steps: of the whole fit, float32: where the cosine ends. Both count batches, not their parts.
+        num_steps: of these batches, from the first on; whole ones, not their parts.
+        plan: of the fit.
     """
     batches, num_steps = batches.reshape(-1, batches.shape[1] // config.num_parts), num_steps * config.num_parts
     if isinstance(images, Images):
-        return stream_epoch(model, config, state, key, images, labels, batches, num_steps, total_steps)
+        return stream_epoch(model, config, state, key, images, labels, batches, num_steps, plan)
     epoch = step_epoch if jax.default_backend() == "cpu" else scan_epoch
-    return epoch(model, config, state, key, images, labels, batches, num_steps, total_steps)
+    return epoch(model, config, state, key, images, labels, batches, num_steps, plan)

@@ -1,13 +1,14 @@
 """Documents and random settings that the tests of the configs share."""
 
 import copy
-from typing import Any
+from typing import Any, get_args
 
 from hypothesis import settings
 from hypothesis import strategies as st
 
 from jaxal.config.augmentation import AugmentationConfig
 from jaxal.config.data import DataConfig, DigitsConfig, RatioImbalanceConfig, SplitConfig
+from jaxal.config.losses import FocalConfig, LDAMConfig, LossConfig
 from jaxal.config.models import EfficientNetConfig, OrganCNNConfig, ResNetConfig
 from jaxal.config.strategies import (
     AutoFMConfig,
@@ -113,6 +114,13 @@ def models(draw: st.DrawFn) -> EfficientNetConfig | OrganCNNConfig | ResNetConfi
     )
 
 
+_losses = st.one_of(
+    *(st.just(each()) for each in get_args(LossConfig)),
+    st.builds(FocalConfig, gamma=_floats(0, 100)),
+    st.builds(LDAMConfig, max_margin=_floats(0, 2), reweight_from=_floats(0, 1)),
+)
+
+
 @st.composite
 def trainings(draw: st.DrawFn) -> TrainingConfig:
     """Any training that is not refused; each setting is often the default, where short forms can go wrong."""
@@ -127,7 +135,7 @@ def trainings(draw: st.DrawFn) -> TrainingConfig:
         "optimizer": draw(_optimizers),
         "learning_rate": draw(st.one_of(st.just(max(1e-3, final)), _floats(max(final, 1e-300), 1e6))),
         "final_learning_rate": final,
-        "loss": draw(st.sampled_from(["cross_entropy", "bce"])),
+        "loss": draw(_losses),
         "validate_every": draw(_counts),
         "inference_batch_size": draw(_counts),
     }

@@ -154,7 +154,7 @@ def test_wrong_type_is_refused_at_its_place(path, value, place):
         ("training.batch_size", 0),
         ("training.learning_rate", 0),
         ("training.final_learning_rate", -1e-9),
-        ("training.loss", "focal"),
+        ("training.loss", {"kind": "focal", "gamma": -1}),
         ("training.validate_every", 0),
         ("training.inference_batch_size", 0),
         ("training.micro_batch_size", -1),

@@ -11,6 +11,7 @@ from config_documents import DOCUMENT, SAME_EXAMPLES, acquisitions, document_wit
 from hypothesis import given, settings
 
 from jaxal.config.augmentation import AugmentationConfig
+from jaxal.config.losses import CrossEntropyConfig
 from jaxal.config.reading import config_digest, config_text, experiment_config, load_study, parse_study, recheck_study
 from jaxal.config.strategies import StrategyConfig
 from jaxal.config.strategy_table import STRATEGIES
@@ -39,7 +40,7 @@ def test_an_arm_that_sets_a_default_over_the_study_s_value_keeps_it():
     assert study.arms[0].training.num_epochs == 50
     for again in (recheck_study(study), reread(study)):
         assert again.arms[0].training.num_epochs == 50
-        assert again.arms[0].training.loss == "cross_entropy"
+        assert again.arms[0].training.loss == CrossEntropyConfig()
         assert again == study
 
 

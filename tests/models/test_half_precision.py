@@ -5,6 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 from tiny_networks import QUIET, images, tiny
+from training.small_models import fit_plan
 
 from jaxal.config.augmentation import AugmentationConfig
 from jaxal.config.training import TrainingConfig
@@ -20,7 +21,7 @@ BATCHES = jnp.asarray([[0, 1, 2, 3, 4, 5], [5, 4, 3, 2, 1, 0]], jnp.int32)
 def trained(model, pixels):
     begin = model.init(jax.random.key(0))
     state = new_fit(CONFIG, jax.tree.map(jnp.copy, begin))
-    state = run_epoch(model, CONFIG, state, jax.random.key(1), pixels, LABELS, BATCHES, 2, jnp.asarray(2.0))
+    state = run_epoch(model, CONFIG, state, jax.random.key(1), pixels, LABELS, BATCHES, 2, fit_plan(2, 3))
     assert int(state.step) == 4
     return begin, state
 

@@ -35,7 +35,7 @@ def stand_in(num_classes=4) -> Model:
         raise AssertionError
 
     spec = ModelSpec((8, 8, 3), num_classes, 8, (0.5,) * 3, (0.5,) * 3)
-    return Model(spec, init, unused, unused, unused, unused, unused)
+    return Model(spec, init, unused, unused, unused, unused, unused, unused)
 
 
 ARRAYS = {

@@ -4,7 +4,13 @@ import jax
 import jax.numpy as jnp
 
 from jaxal.models.model import Model, ModelSpec, Variables
+from jaxal.training.steps import FitPlan
 from jaxal.typing import LinearHead
+
+
+def fit_plan(total_steps: float, num_classes: int = 2) -> FitPlan:
+    """Plan a fit of so many steps to one label of each class."""
+    return FitPlan(jnp.asarray(total_steps, jnp.float32), jnp.ones(num_classes, jnp.int32))
 
 
 def linear_model(num_pixels: int = 4, num_classes: int = 2, seen_shapes: list | None = None) -> Model:
@@ -16,7 +22,7 @@ def linear_model(num_pixels: int = 4, num_classes: int = 2, seen_shapes: list | 
 
     def init(key):
         kernel = jax.random.normal(key, (num_pixels, num_classes))
-        return Variables({"kernel": kernel, "bias": jnp.zeros(num_classes)}, {"noise": jnp.zeros(())})
+        return Variables({"classifier": {"kernel": kernel, "bias": jnp.zeros(num_classes)}}, {"noise": jnp.zeros(())})
 
     def embed(variables, images):
         if seen_shapes is not None:
@@ -24,16 +30,21 @@ def linear_model(num_pixels: int = 4, num_classes: int = 2, seen_shapes: list | 
         return images.reshape(images.shape[0], -1).astype(jnp.float32) / 255
 
     def head(variables, z):
-        return z @ variables.params["kernel"] + variables.params["bias"][None]
+        layer = variables.params["classifier"]
+        return z @ layer["kernel"] + layer["bias"][None]
 
     def apply(variables, images):
         return head(variables, embed(variables, images))
 
-    def apply_train(variables, key, images):
+    def embed_train(variables, key, images):
         noise = jax.random.uniform(key)
-        return apply(variables, images) * (1 + 0.1 * noise), {"noise": noise}
+        return embed(variables, images) * (1 + 0.1 * noise), {"noise": noise}
+
+    def apply_train(variables, key, images):
+        z, batch_stats = embed_train(variables, key, images)
+        return head(variables, z), batch_stats
 
     def linear_head(variables):
-        return LinearHead(variables.params["kernel"], variables.params["bias"])
+        return LinearHead(variables.params["classifier"]["kernel"], variables.params["classifier"]["bias"])
 
-    return Model(spec, init, embed, head, apply, apply_train, linear_head)
+    return Model(spec, init, embed, head, apply, embed_train, apply_train, linear_head)

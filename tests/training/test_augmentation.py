@@ -3,7 +3,7 @@
 import jax
 import jax.numpy as jnp
 import numpy as np
-from small_models import linear_model
+from small_models import fit_plan, linear_model
 
 from jaxal.config.augmentation import AugmentationConfig
 from jaxal.config.training import TrainingConfig
@@ -24,10 +24,11 @@ def test_nothing_to_change_is_the_model_itself():
 
 def test_training_alone_is_augmented():
     model, variables = augmented(MODEL, BOTH), MODEL.init(jax.random.key(0))
-    assert model._replace(apply_train=MODEL.apply_train) == MODEL
-    logits = [model.apply_train(variables, jax.random.key(seed), IMAGES)[0] for seed in (0, 0, 1)]
-    np.testing.assert_array_equal(logits[0], logits[1])
-    assert not np.allclose(logits[0], logits[2])
+    assert model._replace(embed_train=MODEL.embed_train, apply_train=MODEL.apply_train) == MODEL
+    for train in (model.embed_train, model.apply_train):
+        outputs = [train(variables, jax.random.key(seed), IMAGES)[0] for seed in (0, 0, 1)]
+        np.testing.assert_array_equal(outputs[0], outputs[1])
+        assert not np.allclose(outputs[0], outputs[2])
 
 
 def test_the_network_s_own_noise_is_that_without_augmentation():
@@ -47,6 +48,6 @@ def test_each_step_and_each_part_of_a_batch_draws_anew():
     config = TrainingConfig(batch_size=4, micro_batch_size=2)
     batches = jnp.asarray([[0, 1, 0, 1], [0, 1, 0, 1]], jnp.int32)
     state = new_fit(config, MODEL.init(jax.random.key(0)))
-    run_epoch(model, config, state, jax.random.key(0), IMAGES, LABELS, batches, 2, jnp.asarray(2.0))
+    run_epoch(model, config, state, jax.random.key(0), IMAGES, LABELS, batches, 2, fit_plan(2))
     jax.effects_barrier()
     assert len(seen) == len(set(seen)) == 4

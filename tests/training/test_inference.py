@@ -25,7 +25,7 @@ def test_batches_are_one_batch_and_have_one_shape(num_images):
     assert embeddings.shape == (num_images, 25)
     np.testing.assert_allclose(embeddings, flat, rtol=1e-6)
     assert set(shapes) == {(min(B, num_images), 5, 5, 1)}
-    logits = flat @ np.asarray(variables.params["kernel"], np.float64)
+    logits = flat @ np.asarray(variables.params["classifier"]["kernel"], np.float64)
     np.testing.assert_allclose(apply_images(model, variables, images, B), logits, rtol=1e-4, atol=1e-5)
     np.testing.assert_allclose(head_logits(model, variables, embeddings), logits, rtol=1e-4, atol=1e-5)
 

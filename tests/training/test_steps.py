@@ -8,8 +8,9 @@ import msgspec
 import numpy as np
 import optax
 import pytest
-from small_models import linear_model
+from small_models import fit_plan, linear_model
 
+from jaxal.config.losses import BCEConfig
 from jaxal.config.models import OrganCNNConfig
 from jaxal.config.training import AdamConfig, AdamWConfig, TrainingConfig
 from jaxal.data.loading import Images
@@ -27,16 +28,14 @@ LINEAR = linear_model(num_pixels=25)
 CNN = organ_cnn(OrganCNNConfig(width=2), image_shape=(5, 5, 1), num_classes=2, mean=(0.5,), std=(0.25,))
 ADAM = TrainingConfig(learning_rate=0.05, final_learning_rate=0.01, optimizer=AdamConfig(beta1=0.8, beta2=0.9))
 ADAM_W = TrainingConfig(
-    learning_rate=0.05, final_learning_rate=0.01, optimizer=AdamWConfig(weight_decay=0.5), loss="bce"
+    learning_rate=0.05, final_learning_rate=0.01, optimizer=AdamWConfig(weight_decay=0.5), loss=BCEConfig()
 )
 
 
 def epoch(function, model, config, *, num_steps=3, num_epochs=1):
     state = new_fit(config, model.init(jax.random.key(0)))
     for _ in range(num_epochs):
-        state = function(
-            model, config, state, jax.random.key(7), IMAGES, LABELS, BATCHES, num_steps, jnp.asarray(TOTAL)
-        )
+        state = function(model, config, state, jax.random.key(7), IMAGES, LABELS, BATCHES, num_steps, fit_plan(TOTAL))
     return state
 
 
@@ -129,7 +128,7 @@ def test_run_epoch_steps_from_python_on_cpu_and_scans_elsewhere(monkeypatch):
         monkeypatch.setattr(steps, name, functools.partial(record, name))
     for backend in ("cpu", "gpu", "tpu"):
         monkeypatch.setattr(jax, "default_backend", lambda backend=backend: backend)
-        arguments = (jax.random.key(7), IMAGES, LABELS, BATCHES, 3, jnp.asarray(TOTAL))
+        arguments = (jax.random.key(7), IMAGES, LABELS, BATCHES, 3, fit_plan(TOTAL))
         assert run_epoch(LINEAR, ADAM, state, *arguments) is state
     assert called == ["step_epoch", "scan_epoch", "scan_epoch"]
 
@@ -166,7 +165,7 @@ def test_parts_are_the_same_in_place_streamed_and_under_scan(monkeypatch):
         return np.asarray(IMAGES)[rows]
 
     lazy = Images(noted, 10, IMAGES.shape[1:])
-    other = run_epoch(LINEAR, config, state, key, lazy, LABELS, BATCHES, 3, jnp.asarray(TOTAL))
+    other = run_epoch(LINEAR, config, state, key, lazy, LABELS, BATCHES, 3, fit_plan(TOTAL))
     assert sizes == [2] * 6  # never a whole batch on the device
     assert_close(one, other, 0)
     monkeypatch.setattr(jax, "default_backend", lambda: "gpu")
@@ -179,7 +178,7 @@ def test_between_the_parts_the_parameters_rest_and_every_part_draws_its_own_nois
     begin = LINEAR.init(jax.random.key(0)).params
     for state in ends[1:4]:
         assert_close(state.variables.params, begin, 0)
-    assert not np.allclose(ends[4].variables.params["kernel"], begin["kernel"])
+    assert not np.allclose(ends[4].variables.params["classifier"]["kernel"], begin["classifier"]["kernel"])
     assert_close(ends[5].variables.params, ends[4].variables.params, 0)
     assert len({float(state.variables.batch_stats["noise"]) for state in ends[1:]}) == 5
 

@@ -7,7 +7,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from small_models import linear_model
+from small_models import fit_plan, linear_model
 from streamed_images import streamed
 
 from jaxal.config.models import OrganCNNConfig
@@ -82,7 +82,7 @@ def test_only_labeled_rows_are_read_and_in_the_order_of_the_plan():
         return np.asarray(POOL)[rows]
 
     batches = jnp.asarray(RNG.permutation(np.arange(1, 49, 2))[:16].reshape(4, 4), jnp.int32)
-    arguments = (jax.random.key(0), Images(noted, 50, POOL.shape[1:]), LABELS, batches, 3, jnp.asarray(9.0))
+    arguments = (jax.random.key(0), Images(noted, 50, POOL.shape[1:]), LABELS, batches, 3, fit_plan(9))
     state = run_epoch(LINEAR, CONFIG, new_fit(CONFIG, LINEAR.init(jax.random.key(0))), *arguments)
     assert int(state.step) == 3
     assert sorted(read) == sorted(batches[:3].tolist())

@@ -111,6 +111,7 @@ def test_what_is_best_is_decided_by_auroc_then_loss_then_epoch(monkeypatch, scor
             balanced_accuracy=zero,
             accuracy=zero,
             loss=jnp.asarray(loss, jnp.float32),
+            calibration_error=zero,
             per_class=blank,
         )
 
@@ -122,7 +123,7 @@ def test_what_is_best_is_decided_by_auroc_then_loss_then_epoch(monkeypatch, scor
     monkeypatch.setattr(trainer, "run_epoch", count_up)
     fitted = run_fit(config=TrainingConfig(num_epochs=3))
     assert fitted.best_epoch == best
-    assert float(fitted.variables.params["bias"][0]) == best
+    assert float(fitted.variables.params["classifier"]["bias"][0]) == best
     assert next(script, None) is None
 
 
@@ -234,7 +235,7 @@ def scripted(monkeypatch, aurocs):
     blank, zero, script = ClassMetrics(*(jnp.zeros(2) for _ in ClassMetrics._fields)), jnp.zeros(()), iter(aurocs)
 
     def evaluate(*_):
-        return Metrics(jnp.asarray(next(script), jnp.float32), zero, zero, zero, zero, blank)
+        return Metrics(jnp.asarray(next(script), jnp.float32), zero, zero, zero, zero, zero, blank)
 
     monkeypatch.setattr(trainer, "evaluate_model", evaluate)
 
@@ -291,6 +292,8 @@ def test_a_fit_begins_where_it_is_told_and_leaves_that_alone():
     before = jax.tree.map(np.array, begin)
     config = TrainingConfig(num_epochs=1, batch_size=4, learning_rate=1e-12, final_learning_rate=0.0)
     fitted = run_fit(config=config, begin=begin)
-    np.testing.assert_allclose(fitted.variables.params["kernel"], before.params["kernel"], atol=1e-9)
+    np.testing.assert_allclose(
+        fitted.variables.params["classifier"]["kernel"], before.params["classifier"]["kernel"], atol=1e-9
+    )
     assert same(begin, before)
     assert same(run_fit(count=0, begin=begin).variables, before)
