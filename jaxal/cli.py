@@ -138,9 +138,10 @@ def _run(command: Run, overrides: list[tuple[str, str]]) -> int:
         console.print_plan(study, prepare_study(study))
         return 0
     _keep_compiled(command.compilation_cache)
+    seconds_trunk: list[float] = []
     with _warnings_as_lines(), console.progress() as listener:
-        result = run_study(study, command.workdir, listener)
-    console.print_result(result.table, result.workdir)
+        result = run_study(study, command.workdir, listener._replace(on_trunk=seconds_trunk.append))
+    console.print_result(result.table, result.workdir, sum(seconds_trunk, 0.0))
     return 0
 
 

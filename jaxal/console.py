@@ -162,8 +162,8 @@ def _print_table(title: str, columns: list[str], rows: list[list[str]], num_text
     Console(width=width).print(table)
 
 
-def print_result(rows: list[dict[str, Any]], workdir: Path) -> None:
-    """Print one line for each arm at its last round, and where everything else is."""
+def print_result(rows: list[dict[str, Any]], workdir: Path, seconds_trunk: float = 0.0) -> None:
+    """Print one line for each arm at its last round, where the time went, and where everything else is."""
     from jaxal.report.external import external_rows
     from jaxal.report.seconds import acquisition_share
     from jaxal.report.tables import summary_table
@@ -180,7 +180,7 @@ def print_result(rows: list[dict[str, Any]], workdir: Path) -> None:
             shares = [f"{each} {share:.3g}" for each, share in class_prevalences(workdir, split).items()]
             if shares:
                 print(f"Prevalence in {name}: {', '.join(shares)}")
-        print(acquisition_share(rows))
+        print(acquisition_share(rows, seconds_trunk))
     print(f"Run folder: {workdir}")
 
 

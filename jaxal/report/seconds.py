@@ -55,17 +55,24 @@ def arm_seconds(rows: list[Row]) -> list[ArmSeconds]:
     return found
 
 
-def acquisition_share(rows: list[Row]) -> str:
-    """Says in a line how much of the time of a whole study choosing took; of arms that trained once, nothing counts."""
+def acquisition_share(rows: list[Row], seconds_trunk: float = 0.0) -> str:
+    """Says in a line how much of the time of a whole study choosing took; of arms that trained once, nothing counts.
+
+    Args:
+      rows: Typed rows of results.csv.
+      seconds_trunk: What a frozen trunk's one pass over the images took, which is in no row; it counts as embedding.
+    """
     asked = [row for row in rows if row["seconds_acquire"] is not None]
     spent = {phase: sum(row[f"seconds_{phase}"] or 0.0 for row in asked) for phase in _PHASES}
+    spent["embed"] += seconds_trunk
     total = sum(spent.values())
-    if not total:
+    if not asked or not total:
         return "No query has been answered: nothing was chosen."
+    once = f" ({seconds_trunk:.1f} s of it the frozen trunk's one pass)" if seconds_trunk else ""
     return (
         f"Choosing took {percent(spent['acquire'] / total)} of the {number(total)} s of the {number(len(asked))} rounds"
-        f" that asked ({spent['acquire']:.1f} s); embedding the pool took {percent(spent['embed'] / total)}, training"
-        f" {percent(spent['train'] / total)}."
+        f" that asked ({spent['acquire']:.1f} s); embedding the pool took {percent(spent['embed'] / total)}{once},"
+        f" training {percent(spent['train'] / total)}."
     )
 
 
@@ -100,7 +107,7 @@ def seconds_picture(inputs: ReportInputs) -> Picture:
     svg = draw_figure(paint, PANEL_WIDTH, height)
     told = "; ".join(f"{each.arm} {each.total:.1f} s" for each in arms) or "nothing finished yet"
     caption = f"{'Mean over seeds, all' if len(inputs.seeds) > 1 else 'All'} rounds together."
-    caption += " Compilation is in the time of what ran first."
+    caption += " Compiling the network is in the time of what ran first, compiling the choice in none."
     return Picture("seconds", svg, _csv(arms), caption, f"Seconds for each seed: {told}.")
 
 

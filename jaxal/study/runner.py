@@ -2,6 +2,7 @@
 
 import contextlib
 import functools
+import time
 import tomllib
 from collections.abc import Callable
 from pathlib import Path
@@ -44,6 +45,7 @@ class StudyListener(NamedTuple):
     on_round: Callable[[str, int, int, int], None] = lambda arm, seed, number, num_rounds: None
     on_note: Callable[[str], None] = lambda text: None
     on_images: Callable[[int, int], None] = lambda done, total: None  # image files read so far, of how many
+    on_trunk: Callable[[float], None] = lambda seconds: None  # what a frozen trunk's one pass over the images took
     on_embedded: Callable[[int, int], None] = lambda done, total: None  # images of one pass, of how many
 
 
@@ -103,10 +105,11 @@ def run_study(
         environment = describe_environment(source, _weights(plan), _embeddings(plan))
         run_folder.open_run(workdir, text, tomllib.loads(text), environment)
         listener.on_plan(plan, _remaining_steps(study, plan, workdir))
+        write = _seldom(functools.partial(results.write_results, study, workdir))
         try:
             for arm, arm_plan in zip(study.arms, plan.arms, strict=True):
                 for seed in study.seeds:
-                    _run_arm(study, arm, arm_plan, seed, dataset_of, workdir, listener)
+                    _run_arm(study, arm, arm_plan, seed, dataset_of, workdir, listener, write)
         except (JaxalError, KeyboardInterrupt, signals.Terminated):
             with contextlib.suppress(JaxalError):  # what stopped the study is what its user is told
                 _show(study, workdir, plan, dataset_of)
@@ -125,6 +128,21 @@ def _show(
     draw_learning_curves(rows, workdir, full_arms=report.full_arms, external=external)
     write_report(report, workdir)
     return rows
+
+
+def _seldom(write: Callable[[], Any]) -> Callable[[], None]:
+    """Let result files be made anew in a twentieth of the time at most: they grow with every round."""
+    due = 0.0
+
+    def write_if_due() -> None:
+        nonlocal due
+        began = time.perf_counter()
+        if began >= due:
+            write()
+            ended = time.perf_counter()
+            due = ended + 20 * (ended - began)
+
+    return write_if_due
 
 
 def _polling(listener: StudyListener, raise_if_stopped: Callable[[], None]) -> StudyListener:
@@ -163,13 +181,23 @@ def _run_arm(
     dataset_of: Callable[[int], Dataset],
     workdir: Path,
     listener: StudyListener,
+    write: Callable[[], None],
 ) -> None:
     folder = results.run_folder(workdir, arm.name, seed)
     num_rounds = len(arm_plan.num_labeled) - 1
     if is_finished(study.schedule, recorded_rounds(folder), num_rounds):
         return
     config, dataset = experiment_config(study, arm, seed), dataset_of(seed)
-    experiment = make_experiment(config, dataset, on_embedded=listener.on_embedded)
+    began, num_embedded = time.perf_counter(), 0
+
+    def on_embedded(done: int, total: int) -> None:
+        nonlocal num_embedded
+        num_embedded = done
+        listener.on_embedded(done, total)
+
+    experiment = make_experiment(config, dataset, on_embedded=on_embedded)
+    if num_embedded:
+        listener.on_trunk(time.perf_counter() - began)
     if experiment.weights_sha256 != arm_plan.model.weights.sha256:
         raise StoreError(
             f"arm {arm.name}, seed {seed}: the pretrained weights in"
@@ -178,7 +206,7 @@ def _run_arm(
         )
 
     def on_round(number: int) -> None:
-        results.write_results(study, workdir)
+        write()
         listener.on_round(arm.name, seed, number, num_rounds)
 
     try:

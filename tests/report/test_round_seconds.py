@@ -26,5 +26,8 @@ def test_the_share_of_the_whole_is_of_the_rounds_that_asked():
         "Choosing took 9.1 % of the 33 s of the 12 rounds that asked (3.0 s); embedding the pool took 18.2 %, training"
         " 72.7 %."
     )
+    told = acquisition_share(rows, seconds_trunk=267.0)  # 300 s in all
+    assert told.startswith("Choosing took 1 % of the 300 s of the 12 rounds")
+    assert "(267.0 s of it the frozen trunk's one pass)" in told
     assert acquisition_share([row for row in rows if row["arm"] == "full"]).startswith("No query has been answered")
     assert [each.acquisition for each in arm_seconds(rows)] == ["6.7 %", "6.7 %", "0 %"]

@@ -50,6 +50,7 @@ def test_its_dry_run_warns_of_random_weights(folder, capsys):
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(1800)  # B6 compiles for minutes on a CPU
 def test_it_runs_unchanged_but_for_size_and_epochs(folder, capsys):
     words = ["--data.source.image_size", "32", "--training.num_epochs", "1", "--seeds", "[0]"]
     assert main(["run", "configs/isic2020_cb_dal.toml", *words]) == 0
