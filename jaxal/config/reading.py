@@ -25,10 +25,11 @@ from jaxal.config.document import (
     set_value,
 )
 from jaxal.config.keys import check_keys
-from jaxal.config.losses import wrong_loss_word
+from jaxal.config.losses import LDAMConfig, wrong_loss_word
 from jaxal.config.models import ModelConfig, OrganCNNConfig, wrong_model_word
-from jaxal.config.strategy_words import strategy_contradictions
+from jaxal.config.strategy_words import source_rules, strategy_contradictions
 from jaxal.config.study import ArmConfig, ExperimentConfig, ScheduleConfig, StudyConfig
+from jaxal.config.training import TrainingConfig
 from jaxal.errors import ConfigError
 
 __all__ = ["config_digest", "config_text", "experiment_config", "load_study", "parse_study", "recheck_study"]
@@ -96,6 +97,8 @@ def _check_words(document: dict[str, Any], origin: str) -> None:
     arms = document.get("arms")
     nodes = {"": document, **{f"arms.{n}.": arm for n, arm in enumerate(arms if isinstance(arms, list) else [])}}
     problems = []
+    if isinstance(document.get("source_model"), str):
+        problems.append(f"source_model: {wrong_model_word(document['source_model'])}")
     for place, node in nodes.items():
         if not isinstance(node, dict):
             continue
@@ -130,6 +133,7 @@ def _contradictions(study: StudyConfig) -> Iterator[str]:
     if study.data.embeddings and not any(getattr(model, "trunk", "") == "frozen" for model in models):
         yield 'data.embeddings: nothing would read them, no model has trunk = "frozen"; set that, or remove them'
     yield from _model_contradictions(study.model, "model")
+    yield from _source_contradictions(study)
     for number, arm in enumerate(study.arms):
         yield from _arm_contradictions(study, arm, f"arms.{number} ({arm.name})")
 
@@ -158,6 +162,28 @@ def _model_contradictions(model: ModelConfig, where: str) -> Iterator[str]:
         yield f'{where}: weights are read where init = "imagenet"; set that, or remove weights'
 
 
+def _source_contradictions(study: StudyConfig) -> Iterator[str]:
+    source = study.source_model
+    for number, arm in enumerate(study.arms):
+        if source is None and "must" in source_rules(arm.strategy):
+            yield (
+                f'arms.{number} ({arm.name}): logits_of = "source" asks by a source model, and there is none: set'
+                ' source_model, such as "efficientnet_lite0"'
+            )
+    if source is None:
+        return
+    if isinstance(source, OrganCNNConfig) or source.init != "imagenet":
+        yield (
+            "source_model: it is asked by the classes that it was trained for: name an EfficientNet or a ResNet with"
+            ' init = "imagenet"'
+        )
+    if not any(True for arm in study.arms for _ in source_rules(arm.strategy)):
+        yield (
+            'source_model: nothing would ask by it: give an arm a strategy diversified_…, or logits_of = "source" in'
+            " its strategy; or remove it"
+        )
+
+
 def _arm_contradictions(study: StudyConfig, arm: ArmConfig, where: str) -> Iterator[str]:
     if arm.name.lower() in RESERVED_NAMES:
         yield f"{where}: the name is taken by the run folder itself"
@@ -177,10 +203,26 @@ def _arm_contradictions(study: StudyConfig, arm: ArmConfig, where: str) -> Itera
             f'{where}: augmentation needs trunk = "fine_tuned": through a frozen trunk every image goes once, as it is;'
             " set that, or remove augmentation"
         )
+    yield from _classifier_contradictions(training, model, where)
     if training.micro_batch_size and training.batch_size % training.micro_batch_size:
         yield (
             f"{where}: training.micro_batch_size = {training.micro_batch_size} does not divide"
             f" batch_size = {training.batch_size}"
+        )
+
+
+def _classifier_contradictions(training: TrainingConfig, model: ModelConfig, where: str) -> Iterator[str]:
+    if training.classifier != "linear_svm":
+        return
+    if isinstance(model, OrganCNNConfig) or model.trunk != "frozen":
+        yield (
+            f'{where}: training.classifier = "linear_svm" is fitted on embeddings that never change: set model.trunk ='
+            ' "frozen" (of an EfficientNet or a ResNet), or classifier = "network"'
+        )
+    if isinstance(training.loss, LDAMConfig):
+        yield (
+            f'{where}: training.loss = "ldam" normalizes the last layer, which classifier = "linear_svm" replaces:'
+            " remove one of them"
         )
 
 
@@ -221,4 +263,5 @@ def experiment_config(study: StudyConfig, arm: ArmConfig, seed: int) -> Experime
         mc_dropout=study.mc_dropout,
         strategy=arm.strategy,
         seed=seed,
+        source_model=study.source_model if any(True for _ in source_rules(arm.strategy)) else None,
     )

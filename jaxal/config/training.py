@@ -32,6 +32,9 @@ class TrainingConfig(ConfigStruct, frozen=True):
     """How a model is fitted to the labeled set, in every round.
 
     Fields:
+        classifier: "network" is trained by all that stands here; "linear_svm", for a model whose trunk is frozen, fits
+            the last layer as a linear support vector machine, of which nothing here but thresholding and
+            inference_batch_size says anything.
         num_epochs: passes over the labeled set; every batch is full, the last one wraps around.
         batch_size: B of SGD.
         micro_batch_size: images at a time on the device, a divisor of batch_size: the gradients of the parts are
@@ -45,9 +48,12 @@ class TrainingConfig(ConfigStruct, frozen=True):
             num_epochs. 0: all epochs are run.
         start: "restart" fits every round from the initial variables, "continue" from those that the round before kept,
             with a new optimizer.
+        thresholding: a fitted model is scored by its probabilities divided by each class's share of the labels that
+            trained it; what is asked, and which epoch is kept, still goes by the logits as they are.
         inference_batch_size: images per forward batch in evaluation and embedding.
     """
 
+    classifier: Literal["network", "linear_svm"] = "network"
     num_epochs: Annotated[int, Meta(ge=1)] = 50
     batch_size: Annotated[int, Meta(ge=1)] = 32
     micro_batch_size: Annotated[int, Meta(ge=0)] = 0
@@ -58,6 +64,7 @@ class TrainingConfig(ConfigStruct, frozen=True):
     validate_every: Annotated[int, Meta(ge=1)] = 1
     early_stop: Annotated[int, Meta(ge=0)] = 0
     start: Literal["restart", "continue"] = "restart"
+    thresholding: bool = False
     inference_batch_size: Annotated[int, Meta(ge=1)] = 256
 
     @property

@@ -16,8 +16,10 @@ from jaxal.experiment.keys import FIT
 from jaxal.experiment.setup import Experiment
 from jaxal.experiment.state import ExperimentState, round_key, state_template
 from jaxal.pool import UNLABELED, Query, reveal
+from jaxal.training.calibration import thresholded
 from jaxal.training.inference import apply_images
 from jaxal.training.placement import take_images
+from jaxal.training.shallow import SVMChoice, fit_linear_svm
 from jaxal.training.trainer import EvaluationSet, FitResult, fit
 from jaxal.typing import Array
 
@@ -31,6 +33,7 @@ class RoundRecord(NamedTuple):
     seconds_train: float
     best_epoch: int
     num_epochs: int  # run, up to a stop
+    svm: SVMChoice | None = None  # of a support vector machine, which is fitted as if in one epoch
 
 
 def start(
@@ -77,32 +80,42 @@ def _fit_and_evaluate(
     began = time.perf_counter()
     max_labeled = int(np.sum(experiment.initial_labels != UNLABELED)) + sum(experiment.query_sizes)
     training_labels, validation = _fit_sets(experiment, state.pool.labels, max_labeled)
-    fitted = fit(
-        model,
-        config,
-        round_key(experiment, int(state.pool.round), FIT),
-        experiment.pool_images,
-        training_labels,
-        validation,
-        positive_class=experiment.minority,
-        max_labeled=max_labeled,
-        begin=state.variables if config.start == "continue" and int(state.pool.round) > 0 else None,
-        on_steps=on_steps,
-    )
+    key, svm = round_key(experiment, int(state.pool.round), FIT), None
+    if config.classifier == "linear_svm":
+        fitted, svm = fit_linear_svm(model, key, experiment.pool_images, training_labels)
+        on_steps(int(jnp.any(training_labels >= 0)))
+    else:
+        fitted = fit(
+            model,
+            config,
+            key,
+            experiment.pool_images,
+            training_labels,
+            validation,
+            positive_class=experiment.minority,
+            max_labeled=max_labeled,
+            begin=state.variables if config.start == "continue" and int(state.pool.round) > 0 else None,
+            on_steps=on_steps,
+        )
     jax.block_until_ready(fitted.variables)
     seconds_train = time.perf_counter() - began
     rows = list(pool_rows(np.asarray(state.pool.labels), experiment.class_names, experiment.minority))
+    class_counts = jnp.bincount(jnp.maximum(training_labels, -1) + 1, length=len(experiment.class_names) + 1)[1:]
     for name, evaluation_set in {"validation": validation, **experiment.test_sets}.items():
-        rows += _scored(experiment, fitted, name, evaluation_set)
-    record = RoundRecord(tuple(rows), seconds_train, fitted.best_epoch, fitted.num_epochs)
+        rows += _scored(experiment, fitted, class_counts, name, evaluation_set)
+    record = RoundRecord(tuple(rows), seconds_train, fitted.best_epoch, fitted.num_epochs, svm)
     return state._replace(variables=fitted.variables), record
 
 
-def _scored(experiment: Experiment, fitted: FitResult, name: str, evaluation_set: EvaluationSet) -> list[MetricRow]:
+def _scored(
+    experiment: Experiment, fitted: FitResult, class_counts: Array, name: str, evaluation_set: EvaluationSet
+) -> list[MetricRow]:
     """Score a fitted model on a set, and on its subgroups from the same logits."""
     images, labels, is_counted = evaluation_set
-    batch_size = experiment.config.training.inference_batch_size
-    logits = apply_images(experiment.model, fitted.variables, images, batch_size)
+    config = experiment.config.training
+    logits = apply_images(experiment.model, fitted.variables, images, config.inference_batch_size)
+    if config.thresholding:
+        logits = thresholded(logits, class_counts)
 
     def score(is_counted: Array) -> Metrics:
         metrics = jax.device_get(evaluate(logits, labels, is_counted, positive_class=experiment.minority))

@@ -14,12 +14,12 @@ from jaxal.data.loading import Images
 from jaxal.data.schedule import initial_labels, query_sizes
 from jaxal.data.subgroups import subgroups
 from jaxal.experiment.embeddings import OnImages, Start
+from jaxal.experiment.source import make_network, open_source_model, source_logits
 from jaxal.experiment.trunk import embedded_parts, last_layer
-from jaxal.models import registry
 from jaxal.models.facts import is_frozen
 from jaxal.models.model import Model
 from jaxal.models.normalized_head import normalized_head
-from jaxal.models.pretrained import check_weights, input_normalization, pretrained_model
+from jaxal.models.pretrained import check_weights, pretrained_model
 from jaxal.oracle import Oracle, simulated_oracle
 from jaxal.pool import UNLABELED
 from jaxal.strategies.registry import make_strategy
@@ -27,7 +27,7 @@ from jaxal.strategies.strategy import Strategy
 from jaxal.training.augmentation import augmented
 from jaxal.training.placement import place_images
 from jaxal.training.trainer import EvaluationSet
-from jaxal.typing import Array, Shaped
+from jaxal.typing import Array, Float, Shaped
 
 __all__ = ["Experiment", "make_experiment", "make_model", "plan_labels"]
 
@@ -50,6 +50,8 @@ class Experiment(NamedTuple):
     validation: EvaluationSet | None  # None: held out of the labels bought, anew in each fit
     test_sets: dict[str, EvaluationSet]  # "test", and "external" where there is one
     weights_sha256: str  # of the file with pretrained weights; empty where there are none
+    source_logits: Float[Array, "N S"] | None = None  # of the source model, where the strategy asks by one
+    source_sha256: str = ""  # of the file with its weights
     subgroups: Mapping[str, Mapping[str, Array]] = MappingProxyType({})  # test set -> subgroup -> bool [n], its rows
 
 
@@ -68,7 +70,7 @@ def make_experiment(
     Args:
         config: of the experiment.
         dataset: its data.
-        on_embedded: told how many images of how many have gone through a frozen trunk.
+        on_embedded: told how many images of how many have gone through a frozen trunk, or a source model.
 
     Raises:
         ConfigError: the images do not fit the network.
@@ -80,8 +82,11 @@ def make_experiment(
     network = make_model(config, dataset)
     weights = check_weights(network, config.model)
     parts = parts_of(dataset)
+    beginning, logits, source_sha256 = Start(config, dataset, network, weights), None, ""
+    if config.source_model is not None:
+        source = open_source_model(config, dataset)
+        logits, source_sha256 = source_logits(source, beginning, on_embedded), source.weights.sha256
     if is_frozen(config.model):
-        beginning = Start(config, dataset, network, weights)
         model, whole = last_layer(beginning), embedded_parts(beginning, on_embedded)
     else:
         model = augmented(pretrained_model(network, config.model, weights.sha256), config.augmentation)
@@ -110,6 +115,8 @@ def make_experiment(
         validation=sets.pop("validation", None),
         test_sets=sets,
         weights_sha256=weights.sha256,
+        source_logits=logits,
+        source_sha256=source_sha256,
         subgroups={
             name: {group: jnp.asarray(rows) for group, rows in subgroups(parts[name].columns).items()} for name in sets
         },
@@ -119,17 +126,10 @@ def make_experiment(
 def make_model(config: ExperimentConfig, dataset: Dataset) -> Model:
     """Make the config's network, with random initial variables, for the data's images and classes.
 
-    Images are standardized as its pretrained weights need it, else by the data's own mean and deviation.
-
     Raises:
         ConfigError: the images do not fit the network.
     """
-    image_shape = dataset.images.image_shape
-    scaling = input_normalization(config.model, image_shape[-1])
-    mean, std = (dataset.mean, dataset.std) if scaling is None else scaling
-    return registry.make_model(
-        config.model, image_shape=image_shape, num_classes=len(dataset.class_names), mean=mean, std=std
-    )
+    return make_network(config.model, dataset, len(dataset.class_names))
 
 
 def plan_labels(config: ExperimentConfig, dataset: Dataset) -> tuple[np.ndarray, tuple[int, ...]]:

@@ -8,18 +8,30 @@ import numpy as np
 from jaxal.config.losses import BCEConfig
 from jaxal.config.reading import experiment_config
 from jaxal.config.strategies import BudgetSplitConfig, CBDALConfig
-from jaxal.config.study import ArmConfig, StudyConfig
+from jaxal.config.strategy_words import source_rules
+from jaxal.config.study import ArmConfig, ExperimentConfig, StudyConfig
 from jaxal.data.dataset import Dataset, Part
 from jaxal.data.embedding_manifest import digest_of
 from jaxal.data.problems import counted
 from jaxal.errors import ConfigError
 from jaxal.experiment import make_model, plan_labels
 from jaxal.experiment.embeddings import Start, read_given_embeddings
+from jaxal.experiment.source import open_source_model
 from jaxal.models.facts import ModelFacts, describe_model, is_frozen, model_facts
+from jaxal.models.pretrained import model_name
+from jaxal.models.weights import LoadReport
 from jaxal.study.protocol_notes import protocol_notes
 from jaxal.training.batches import steps_per_epoch
 
-__all__ = ["ArmPlan", "StudyPlan", "plan_study"]
+__all__ = ["ArmPlan", "SourceFacts", "StudyPlan", "plan_study"]
+
+
+class SourceFacts(NamedTuple):
+    """A source model in figures."""
+
+    name: str
+    num_classes: int  # S, its own
+    weights: LoadReport
 
 
 class ArmPlan(NamedTuple):
@@ -27,10 +39,11 @@ class ArmPlan(NamedTuple):
 
     name: str
     num_labeled: tuple[int, ...]  # labels that train the model, round by round from 0
-    steps: tuple[int, ...]  # optimization steps of each epoch of those fits
+    steps: tuple[int, ...]  # optimization steps of each epoch of those fits; a support vector machine is one
     num_epochs: int
     model: ModelFacts
     embeddings_sha256: str  # of those of data.embeddings; empty where it reads none
+    source: SourceFacts | None = None  # the source model that it asks by
 
 
 class StudyPlan(NamedTuple):
@@ -84,8 +97,32 @@ def _plan_arm(study: StudyConfig, arm: ArmConfig, dataset: Dataset) -> ArmPlan:
     known, query_sizes = plan_labels(config, dataset)
     num_labeled = tuple(itertools.accumulate([int(np.sum(known >= 0)), *query_sizes]))
     training_share = 1 if dataset.validation is not None else 1 - study.data.split.validation_fraction
-    steps = tuple(steps_per_epoch(round(size * training_share), config.training.batch_size) for size in num_labeled)
-    return ArmPlan(arm.name, num_labeled, steps, config.training.num_epochs, facts, embeddings_sha256)
+    training = config.training
+    steps = tuple(steps_per_epoch(round(size * training_share), training.batch_size) for size in num_labeled)
+    num_epochs = training.num_epochs
+    if training.classifier == "linear_svm":
+        steps, num_epochs = tuple(min(each, 1) for each in steps), 1
+    return ArmPlan(arm.name, num_labeled, steps, num_epochs, facts, embeddings_sha256, _source_facts(config, dataset))
+
+
+def _source_facts(config: ExperimentConfig, dataset: Dataset) -> SourceFacts | None:
+    if config.source_model is None:
+        return None
+    source = open_source_model(config, dataset)
+    return SourceFacts(model_name(config.source_model), source.model.spec.num_classes, source.weights)
+
+
+def _source_notes(study: StudyConfig, arms: tuple[ArmPlan, ...]) -> list[str]:
+    """Tell where the logits come from that strategies take for a source model's."""
+    asking = [plan for arm, plan in zip(study.arms, arms, strict=True) if [*source_rules(arm.strategy)]]
+    names, source = ", ".join(plan.name for plan in asking), asking[0].source if asking else None
+    if source is None:
+        return [f"No source_model is set: the model that is trained stands in for it in {names}."] if asking else []
+    notes = "".join(f"; {note}" for note in source.weights.notes)
+    return [
+        f"Source model of {names}: {source.name} by its own {source.num_classes} classes, weights of"
+        f" {source.weights.source} (SHA-256 {source.weights.sha256}){notes}. It is never trained."
+    ]
 
 
 def _notes(study: StudyConfig, dataset: Dataset, arms: tuple[ArmPlan, ...]) -> list[str]:
@@ -110,7 +147,7 @@ def _notes(study: StudyConfig, dataset: Dataset, arms: tuple[ArmPlan, ...]) -> l
             notes.append(f"Sizes are those of seed {study.seeds[0]}; whole groups shift them from seed to seed.")
     if study.schedule.initial_fraction is not None:
         notes.append("The initial labels are drawn class by class, which uses labels that nobody has bought yet.")
-    notes += _reveal_notes(study) + protocol_notes(study) + _model_notes(arms)
+    notes += _reveal_notes(study) + protocol_notes(study) + _model_notes(arms) + _source_notes(study, arms)
     minority = dataset.class_names[dataset.minority]
     for name in ("pool", "validation", "test", "external"):
         part = getattr(dataset, name)

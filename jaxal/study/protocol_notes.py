@@ -35,6 +35,12 @@ def _plateau_notes(study: StudyConfig) -> Iterator[str]:
 
 def _arm_notes(study: StudyConfig, arm: ArmConfig) -> Iterator[str]:
     training = arm.training or study.training
+    if training.classifier == "linear_svm":
+        yield (
+            "The last layer is a linear support vector machine on the embeddings, each class against the rest, C by"
+            " cross-validation on the labels; its decision values are the logits. With less than two labeled classes"
+            " nothing is fitted, and scores stay empty. The journal has C and folds of each round."
+        )
     if training.start == "continue" and arm.kind == "active":
         yield "Each fit goes on from the variables that the round before kept, with a new optimizer."
     if training.early_stop:
@@ -45,6 +51,8 @@ def _arm_notes(study: StudyConfig, arm: ArmConfig) -> Iterator[str]:
             f"Batches of {training.batch_size} go through the network {training.micro_batch_size} images at a time:"
             " one step by the mean of the gradients; batch norm goes by each part."
         )
+    if training.thresholding:
+        yield "Models are scored by their probabilities divided by the classes' shares of the labels that trained them."
     augmentation = arm.augmentation or study.augmentation
     if not augmentation.is_none:
         yield f"Training images are changed by chance: {_changes(augmentation)}."
