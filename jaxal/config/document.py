@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from jaxal.config.losses import loss_table
-from jaxal.config.models import model_table, with_default_kind
+from jaxal.config.models import model_table, source_model_table, with_default_kind
 from jaxal.errors import ConfigError
 
 __all__ = [
@@ -174,6 +174,8 @@ def expand_models(document: Document) -> None:
     for node in (document, *_arms(document)):
         if "model" in node:
             node["model"] = model_table(node["model"])
+    if "source_model" in document:
+        document["source_model"] = source_model_table(document["source_model"])
 
 
 def expand_losses(document: Document) -> None:

@@ -14,6 +14,7 @@ __all__ = [
     "OrganCNNConfig",
     "ResNetConfig",
     "model_table",
+    "source_model_table",
     "with_default_kind",
     "wrong_model_word",
 ]
@@ -120,6 +121,16 @@ def model_table(model: Any) -> Any:
     {'kind': 'resnet', 'depth': 18}
     """
     return dict(MODEL_WORDS[model]) if isinstance(model, str) and model in MODEL_WORDS else model
+
+
+def source_model_table(model: Any) -> Any:
+    """Turn a source model given as a word into a table; without pretrained weights it would be none.
+
+    >>> source_model_table("resnet18")
+    {'init': 'imagenet', 'kind': 'resnet', 'depth': 18}
+    """
+    table = model_table(model)
+    return {"init": "imagenet", **table} if isinstance(table, dict) and table.get("kind") != "organ_cnn" else table
 
 
 def with_default_kind(model: Any) -> Any:

@@ -27,7 +27,7 @@ from jaxal.config.document import (
 from jaxal.config.keys import check_keys
 from jaxal.config.losses import wrong_loss_word
 from jaxal.config.models import ModelConfig, OrganCNNConfig, wrong_model_word
-from jaxal.config.strategy_words import strategy_contradictions
+from jaxal.config.strategy_words import source_rules, strategy_contradictions
 from jaxal.config.study import ArmConfig, ExperimentConfig, ScheduleConfig, StudyConfig
 from jaxal.config.training_rules import training_contradictions
 from jaxal.errors import ConfigError
@@ -97,6 +97,8 @@ def _check_words(document: dict[str, Any], origin: str) -> None:
     arms = document.get("arms")
     nodes = {"": document, **{f"arms.{n}.": arm for n, arm in enumerate(arms if isinstance(arms, list) else [])}}
     problems = []
+    if isinstance(document.get("source_model"), str):
+        problems.append(f"source_model: {wrong_model_word(document['source_model'])}")
     for place, node in nodes.items():
         if not isinstance(node, dict):
             continue
@@ -131,6 +133,7 @@ def _contradictions(study: StudyConfig) -> Iterator[str]:
     if study.data.embeddings and not any(getattr(model, "trunk", "") == "frozen" for model in models):
         yield 'data.embeddings: nothing would read them, no model has trunk = "frozen"; set that, or remove them'
     yield from _model_contradictions(study.model, "model")
+    yield from _source_contradictions(study)
     for number, arm in enumerate(study.arms):
         yield from _arm_contradictions(study, arm, f"arms.{number} ({arm.name})")
 
@@ -157,6 +160,28 @@ def _data_contradictions(data: DataConfig) -> Iterator[str]:
 def _model_contradictions(model: ModelConfig, where: str) -> Iterator[str]:
     if not isinstance(model, OrganCNNConfig) and model.weights and model.init == "random":
         yield f'{where}: weights are read where init = "imagenet"; set that, or remove weights'
+
+
+def _source_contradictions(study: StudyConfig) -> Iterator[str]:
+    source = study.source_model
+    for number, arm in enumerate(study.arms):
+        if source is None and "must" in source_rules(arm.strategy):
+            yield (
+                f'arms.{number} ({arm.name}): logits_of = "source" asks by a source model, and there is none: set'
+                ' source_model, such as "efficientnet_lite0"'
+            )
+    if source is None:
+        return
+    if isinstance(source, OrganCNNConfig) or source.init != "imagenet":
+        yield (
+            "source_model: it is asked by the classes that it was trained for: name an EfficientNet or a ResNet with"
+            ' init = "imagenet"'
+        )
+    if not any(True for arm in study.arms for _ in source_rules(arm.strategy)):
+        yield (
+            'source_model: nothing would ask by it: give an arm a strategy diversified_…, or logits_of = "source" in'
+            " its strategy; or remove it"
+        )
 
 
 def _arm_contradictions(study: StudyConfig, arm: ArmConfig, where: str) -> Iterator[str]:
@@ -215,4 +240,5 @@ def experiment_config(study: StudyConfig, arm: ArmConfig, seed: int) -> Experime
         mc_dropout=study.mc_dropout,
         strategy=arm.strategy,
         seed=seed,
+        source_model=study.source_model if any(True for _ in source_rules(arm.strategy)) else None,
     )

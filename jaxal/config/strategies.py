@@ -42,9 +42,11 @@ class EntropyConfig(ConfigStruct, frozen=True, tag_field="kind", tag="entropy"):
 
     Fields:
         inverted: smallest first, the most certain (Aggarwal et al., WACV 2020).
+        logits_of: "model", or "source" for those of a source model over its own classes.
     """
 
     inverted: bool = False
+    logits_of: Literal["model", "source"] = "model"
 
 
 class MarginConfig(ConfigStruct, frozen=True, tag_field="kind", tag="margin"):
@@ -52,9 +54,11 @@ class MarginConfig(ConfigStruct, frozen=True, tag_field="kind", tag="margin"):
 
     Fields:
         inverted: largest first.
+        logits_of: "model", or "source" for those of a source model over its own classes.
     """
 
     inverted: bool = False
+    logits_of: Literal["model", "source"] = "model"
 
 
 class LeastConfidenceConfig(ConfigStruct, frozen=True, tag_field="kind", tag="least_confidence"):
@@ -62,9 +66,11 @@ class LeastConfidenceConfig(ConfigStruct, frozen=True, tag_field="kind", tag="le
 
     Fields:
         inverted: largest first.
+        logits_of: "model", or "source" for those of a source model over its own classes.
     """
 
     inverted: bool = False
+    logits_of: Literal["model", "source"] = "model"
 
 
 class BALDConfig(ConfigStruct, frozen=True, tag_field="kind", tag="bald"):

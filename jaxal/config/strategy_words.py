@@ -1,16 +1,26 @@
 """A strategy as people write it (a name, a table, a config), checked on the same path as in a study."""
 
 from collections.abc import Iterable, Iterator
-from typing import Any
+from typing import Any, Literal
 
 import msgspec
 
 from jaxal.config.document import expand_strategy, set_value
 from jaxal.config.keys import key_problems
-from jaxal.config.strategies import BalancedConfig, BudgetSplitConfig, StrategyConfig
+from jaxal.config.strategies import (
+    BalancedConfig,
+    BudgetSplitConfig,
+    DiversifiedEntropyConfig,
+    DiversifiedLeastConfidenceConfig,
+    DiversifiedMarginConfig,
+    EntropyConfig,
+    LeastConfidenceConfig,
+    MarginConfig,
+    StrategyConfig,
+)
 from jaxal.errors import ConfigError
 
-__all__ = ["parse_strategy", "strategy_contradictions", "strategy_from_words"]
+__all__ = ["parse_strategy", "source_rules", "strategy_contradictions", "strategy_from_words"]
 
 # Compositions of compositions are traced by recursion; nobody means more than a few levels.
 MAX_DEPTH = 16
@@ -82,3 +92,20 @@ def strategy_contradictions(strategy: StrategyConfig | None, where: str, depth: 
             yield f"{where}: the stages' shares sum to {total:g}, not 1"
         for number, stage in enumerate(strategy.stages):
             yield from strategy_contradictions(stage.strategy, f"{where}.stages.{number}", depth + 1)
+
+
+def source_rules(strategy: StrategyConfig | None) -> Iterator[Literal["may", "must"]]:
+    """Yield for each rule of a strategy that asks by a source model's logits whether it must be a source model's.
+
+    A `diversified_*` "may": where there is none, the trained model's own logits stand in.
+    """
+    match strategy:
+        case BalancedConfig():
+            yield from source_rules(strategy.base)
+        case BudgetSplitConfig():
+            for stage in strategy.stages:
+                yield from source_rules(stage.strategy)
+        case DiversifiedEntropyConfig() | DiversifiedMarginConfig() | DiversifiedLeastConfidenceConfig():
+            yield "may"
+        case EntropyConfig() | MarginConfig() | LeastConfidenceConfig() if strategy.logits_of == "source":
+            yield "must"

@@ -75,7 +75,12 @@ class ArmConfig(ConfigStruct, frozen=True):
 
 
 class StudyConfig(ConfigStruct, frozen=True):
-    """A study: every arm with every seed, on the same splits and the same initial labels for the same seed."""
+    """A study: every arm with every seed, on the same splits and the same initial labels for the same seed.
+
+    Fields:
+        source_model: a pretrained network with classes of its own, whose logits strategies may ask by: it needs no
+            label here, and is never trained. A word or a table as of `model`; its init is "imagenet" by default.
+    """
 
     name: Name
     data: DataConfig
@@ -83,6 +88,7 @@ class StudyConfig(ConfigStruct, frozen=True):
     arms: Annotated[tuple[ArmConfig, ...], Meta(min_length=1)]
     seeds: Annotated[tuple[Seed, ...], Meta(min_length=1)] = (0,)
     model: ModelConfig = OrganCNNConfig()
+    source_model: ModelConfig | None = None
     training: TrainingConfig = TrainingConfig()
     augmentation: AugmentationConfig = AugmentationConfig()
     mc_dropout: MCDropoutConfig = MCDropoutConfig()
@@ -99,3 +105,4 @@ class ExperimentConfig(ConfigStruct, frozen=True):
     mc_dropout: MCDropoutConfig
     strategy: StrategyConfig | None
     seed: Seed
+    source_model: ModelConfig | None = None  # only where the strategy asks by its logits

@@ -20,7 +20,7 @@ from jaxal.models.pretrained import pretrained_model
 from jaxal.models.weights import LoadReport
 from jaxal.training.embedding import embed_pool, made_here
 
-__all__ = ["OnImages", "Start", "make_embeddings", "read_given_embeddings", "stored_embeddings"]
+__all__ = ["OnImages", "Start", "have_same_embeddings", "make_embeddings", "read_given_embeddings", "stored_embeddings"]
 
 OnImages = Callable[[int, int], None]
 
@@ -105,6 +105,11 @@ def read_given_embeddings(start: Start) -> Embeddings:
     """
     folder = Path(start.config.data.embeddings).expanduser().absolute()
     return open_embeddings(folder, f"{SETTING}: {shown(str(folder))}", _embeddings_of(start))
+
+
+def have_same_embeddings(one: Start, other: Start) -> bool:
+    """Return whether two networks give the same embeddings of the same data, whatever their last layers are."""
+    return _embeddings_of(one) == _embeddings_of(other)
 
 
 def _embeddings_of(start: Start) -> EmbeddingsOf:

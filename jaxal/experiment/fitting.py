@@ -2,15 +2,11 @@
 
 from collections.abc import Callable
 
-import numpy as np
-
-from jaxal.data.loading import Images
 from jaxal.evaluation.rows import MetricRow
 from jaxal.experiment.keys import FIT, REGROUP
 from jaxal.experiment.setup import Experiment
 from jaxal.experiment.state import round_key
 from jaxal.models.model import Variables
-from jaxal.training.placement import take_images
 from jaxal.training.regrouping import regroup
 from jaxal.training.shallow import fit_linear_svm
 from jaxal.training.trainer import EvaluationSet, FitResult, fit, initial_variables
@@ -74,12 +70,7 @@ def fit_round(
 
 def _fit_shallow(experiment: Experiment, number: int, labels: Array) -> tuple[FitResult, list[MetricRow]]:
     """Fit a support vector machine in place of the last layer, and tell how its cost was chosen."""
-    rows = np.flatnonzero(np.asarray(labels) >= 0)
-    if len(rows) == 0:
-        return FitResult(initial_variables(experiment.model, round_key(experiment, number, FIT)), 0, 0), []
-    images = take_images(experiment.pool_images, rows)
-    embeddings = images.read(np.arange(len(rows))) if isinstance(images, Images) else images
-    classes, seed = np.asarray(labels)[rows], experiment.config.seed
-    machine = fit_linear_svm(embeddings, classes, len(experiment.class_names), seed)
-    told = [("svm_cost", machine.cost), ("svm_folds", machine.num_folds)]
-    return FitResult(machine.variables, 1, 1), [MetricRow("pool", "", name, value) for name, value in told]
+    key = round_key(experiment, number, FIT)
+    fitted, choice = fit_linear_svm(experiment.model, key, experiment.pool_images, labels)
+    told = [("svm_cost", choice.penalty), ("svm_folds", choice.num_folds)]
+    return fitted, [MetricRow("pool", "", name, value) for name, value in told]

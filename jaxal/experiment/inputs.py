@@ -38,6 +38,10 @@ def pool_inputs(
         logits=logits,
         head=head,
         mc_logits=draws,
-        # There is no source model in an experiment: the model that is trained stands in for it.
-        source_logits=logits if "source_logits" in needs else None,
+        source_logits=_source_logits(experiment, logits) if "source_logits" in needs else None,
     )
+
+
+def _source_logits(experiment: Experiment, logits: Float[Array, "N C"]) -> Array:
+    """Return the source model's logits; without one, the model that is trained stands in for it."""
+    return logits if experiment.source_logits is None else experiment.source_logits

@@ -16,13 +16,13 @@ from jaxal.data.schedule import initial_labels, query_sizes
 from jaxal.data.subgroups import subgroups
 from jaxal.experiment.embeddings import OnImages, Start
 from jaxal.experiment.keys import AUGMENT_POOL, purpose_key
+from jaxal.experiment.source import make_network, open_source_model, source_logits
 from jaxal.experiment.trunk import embedded_parts, last_layer
-from jaxal.models import registry
 from jaxal.models.facts import is_frozen
 from jaxal.models.grouped_head import grouped_head
 from jaxal.models.model import Model
 from jaxal.models.normalized_head import normalized_head
-from jaxal.models.pretrained import check_weights, input_normalization, pretrained_model
+from jaxal.models.pretrained import check_weights, pretrained_model
 from jaxal.oracle import Oracle, simulated_oracle
 from jaxal.pool import UNLABELED
 from jaxal.strategies.registry import make_strategy
@@ -31,7 +31,7 @@ from jaxal.training.augmentation import augmented
 from jaxal.training.placement import place_images
 from jaxal.training.regrouping import max_pseudo_classes
 from jaxal.training.trainer import EvaluationSet
-from jaxal.typing import Array, Shaped
+from jaxal.typing import Array, Float, Shaped
 
 __all__ = ["Experiment", "make_experiment", "make_model", "plan_labels"]
 
@@ -54,6 +54,8 @@ class Experiment(NamedTuple):
     validation: EvaluationSet | None  # None: held out of the labels bought, anew in each fit
     test_sets: dict[str, EvaluationSet]  # "test", and "external" where there is one
     weights_sha256: str  # of the file with pretrained weights; empty where there are none
+    source_logits: Float[Array, "N S"] | None = None  # of the source model, where the strategy asks by one
+    source_sha256: str = ""  # of the file with its weights
     subgroups: Mapping[str, Mapping[str, Array]] = MappingProxyType({})  # test set -> subgroup -> bool [n], its rows
 
 
@@ -72,7 +74,7 @@ def make_experiment(
     Args:
         config: of the experiment.
         dataset: its data.
-        on_embedded: told how many images of how many have gone through a frozen trunk.
+        on_embedded: told how many images of how many have gone through a frozen trunk, or a source model.
 
     Raises:
         ConfigError: the images do not fit the network.
@@ -84,8 +86,11 @@ def make_experiment(
     network = make_model(config, dataset)
     weights = check_weights(network, config.model)
     parts = parts_of(dataset)
+    beginning, logits, source_sha256 = Start(config, dataset, network, weights), None, ""
+    if config.source_model is not None:
+        source = open_source_model(config, dataset)
+        logits, source_sha256 = source_logits(source, beginning, on_embedded), source.weights.sha256
     if is_frozen(config.model):
-        beginning = Start(config, dataset, network, weights)
         model, whole = last_layer(beginning), embedded_parts(beginning, on_embedded)
     else:
         model = augmented(pretrained_model(network, config.model, weights.sha256), config.augmentation)
@@ -119,6 +124,8 @@ def make_experiment(
         validation=sets.pop("validation", None),
         test_sets=sets,
         weights_sha256=weights.sha256,
+        source_logits=logits,
+        source_sha256=source_sha256,
         subgroups={
             name: {group: jnp.asarray(rows) for group, rows in subgroups(parts[name].columns).items()} for name in sets
         },
@@ -134,16 +141,13 @@ def make_model(config: ExperimentConfig, dataset: Dataset) -> Model:
     Raises:
         ConfigError: the images do not fit the network.
     """
-    image_shape = dataset.images.image_shape
-    scaling = input_normalization(config.model, image_shape[-1])
-    mean, std = (dataset.mean, dataset.std) if scaling is None else scaling
     num_columns = len(dataset.class_names)
     if config.training.regrouping != "none":
         known, sizes = plan_labels(config, dataset)
         num_columns = max_pseudo_classes(
             int(np.sum(known >= 0)) + sum(sizes), num_columns, config.training.regrouping_limit
         )
-    return registry.make_model(config.model, image_shape=image_shape, num_classes=num_columns, mean=mean, std=std)
+    return make_network(config.model, dataset, num_columns)
 
 
 def plan_labels(config: ExperimentConfig, dataset: Dataset) -> tuple[np.ndarray, tuple[int, ...]]:

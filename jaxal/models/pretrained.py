@@ -13,6 +13,7 @@ import numpy as np
 from jaxal.config.models import EfficientNetConfig, ModelConfig, OrganCNNConfig
 from jaxal.errors import DataError
 from jaxal.models.model import Model, Variables
+from jaxal.models.weight_names import HEAD, find_naming, map_names
 from jaxal.models.weights import LoadReport, parse_weights, to_variables
 from jaxal.typing import PRNGKey
 
@@ -24,6 +25,7 @@ __all__ = [
     "input_normalization",
     "lacks_weights",
     "model_name",
+    "num_own_classes",
     "pretrained_model",
 ]
 
@@ -178,21 +180,46 @@ def pretrained_model(model: Model, config: ModelConfig, sha256: str) -> Model:
     return model._replace(init=init)
 
 
+def num_own_classes(config: ModelConfig) -> int:
+    """Count the classes of the last layer that a model's pretrained weights have.
+
+    Raises:
+        DataError: no weights are found, they are damaged or refused, or they have no last layer.
+    """
+    path = find_weights(config)
+    if path is None:
+        raise DataError(f'{model_name(config)}: init = "random" has no classes of its own; set init = "imagenet"')
+    named = _opened(path)[1]
+    naming = find_naming(named)
+    paths = {} if naming is None else map_names(naming, named)
+    shapes = [named[name].shape for name, place in paths.items() if place == (HEAD, "bias")]
+    if not shapes or len(shapes[0]) != 1 or shapes[0][0] < 2:
+        raise DataError(
+            f"{path} as {model_name(config)}: among its {len(named)} arrays is no last layer of two classes or more:"
+            " give weights with the classifier that they were trained with."
+        )
+    return shapes[0][0]
+
+
 def _laid_over(variables: Variables, config: ModelConfig) -> tuple[Variables, LoadReport]:
     """Lay the pretrained weights, if there are any, over variables, of which shapes and types are enough."""
     path = find_weights(config)
     if path is None:
         return variables, LoadReport()
-    try:
-        facts = path.stat()
-    except OSError as error:
-        raise DataError(f"weights {path}: cannot be read: {error.strerror or error}") from error
-    sha256, named = _read(path, facts.st_size, facts.st_mtime_ns)
+    sha256, named = _opened(path)
     try:
         variables, report = to_variables(named, variables, config)
     except DataError as error:
         raise DataError(f"{path} as {model_name(config)}: {error}") from error
     return variables, report._replace(source=str(path), sha256=sha256)
+
+
+def _opened(path: Path) -> tuple[str, dict[str, np.ndarray]]:
+    try:
+        facts = path.stat()
+    except OSError as error:
+        raise DataError(f"weights {path}: cannot be read: {error.strerror or error}") from error
+    return _read(path, facts.st_size, facts.st_mtime_ns)
 
 
 @functools.lru_cache(maxsize=2)

@@ -15,4 +15,4 @@ def entropy(config: EntropyConfig, *, num_classes: int) -> Strategy:
 
     With `inverted` the most certain come first (Aggarwal et al., WACV 2020).
     """
-    return uncertainty_sampling("entropy", inverted=config.inverted)
+    return uncertainty_sampling("entropy", inverted=config.inverted, logits_of=config.logits_of)

@@ -15,4 +15,4 @@ def least_confidence(config: LeastConfidenceConfig, *, num_classes: int) -> Stra
 
     With `inverted` the most certain come first (Aggarwal et al., WACV 2020).
     """
-    return uncertainty_sampling("least_confidence", inverted=config.inverted)
+    return uncertainty_sampling("least_confidence", inverted=config.inverted, logits_of=config.logits_of)

@@ -15,4 +15,4 @@ def margin(config: MarginConfig, *, num_classes: int) -> Strategy:
 
     With `inverted` the most certain come first (Aggarwal et al., WACV 2020).
     """
-    return uncertainty_sampling("margin", inverted=config.inverted)
+    return uncertainty_sampling("margin", inverted=config.inverted, logits_of=config.logits_of)

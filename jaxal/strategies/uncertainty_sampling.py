@@ -1,5 +1,7 @@
 """Uncertainty sampling: one choice for every measure of a prediction's uncertainty."""
 
+from typing import Literal
+
 from jaxal.kernels.masking import lowest
 from jaxal.kernels.uncertainty import certainty_and_measure
 from jaxal.pool import Query, is_selectable
@@ -17,7 +19,7 @@ from jaxal.typing import PRNGKey
 __all__ = ["uncertainty_sampling"]
 
 
-def uncertainty_sampling(measure: str, *, inverted: bool) -> Strategy:
+def uncertainty_sampling(measure: str, *, inverted: bool, logits_of: Literal["model", "source"]) -> Strategy:
     """Choose by one measure of softmax(logits), the most uncertain first (inverted: the most certain first).
 
     Rows are ranked by the measure's form in the log domain, so that saturated predictions, whose measure is 0 or 1 in
@@ -28,14 +30,16 @@ def uncertainty_sampling(measure: str, *, inverted: bool) -> Strategy:
         measure: "entropy" (nats), "margin" (p₁ - p₂) or "least_confidence" (max p); also the strategy's name and its
             only reason.
         inverted: reverses the order, not the ties.
+        logits_of: "source" for the logits of a source model, over its own classes.
     """
+    given = "source_logits" if logits_of == "source" else "logits"
 
     def acquire(
         key: PRNGKey, state: tuple[()], inputs: AcquisitionInputs, query_size: int
     ) -> tuple[Query, tuple[()], AcquisitionInfo]:
-        certainty, values = certainty_and_measure(needed(inputs.logits, "logits"), measure)
+        certainty, values = certainty_and_measure(needed(getattr(inputs, given), given), measure)
         ascending = -certainty if inverted else certainty
         query = Query(*lowest((ascending,), is_selectable(inputs.pool), num_to_pick(inputs, query_size), query_size))
         return query, state, single_reason(query, values)
 
-    return Strategy(measure, frozenset({"logits"}), (measure,), stateless, acquire)
+    return Strategy(measure, frozenset({given}), (measure,), stateless, acquire)

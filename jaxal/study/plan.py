@@ -8,7 +8,8 @@ import numpy as np
 from jaxal.config.losses import BCEConfig
 from jaxal.config.reading import experiment_config
 from jaxal.config.strategies import BudgetSplitConfig, CBDALConfig
-from jaxal.config.study import ArmConfig, StudyConfig
+from jaxal.config.strategy_words import source_rules
+from jaxal.config.study import ArmConfig, ExperimentConfig, StudyConfig
 from jaxal.config.training import TrainingConfig
 from jaxal.data.dataset import Dataset, Part
 from jaxal.data.embedding_manifest import digest_of
@@ -16,12 +17,23 @@ from jaxal.data.problems import counted
 from jaxal.errors import ConfigError
 from jaxal.experiment import make_model, plan_labels
 from jaxal.experiment.embeddings import Start, read_given_embeddings
+from jaxal.experiment.source import open_source_model
 from jaxal.models.facts import ModelFacts, describe_model, is_frozen, model_facts
+from jaxal.models.pretrained import model_name
+from jaxal.models.weights import LoadReport
 from jaxal.study.protocol_notes import protocol_notes
 from jaxal.training.batches import steps_per_epoch
 from jaxal.training.sampling import epoch_size
 
-__all__ = ["ArmPlan", "StudyPlan", "plan_study"]
+__all__ = ["ArmPlan", "SourceFacts", "StudyPlan", "plan_study"]
+
+
+class SourceFacts(NamedTuple):
+    """A source model in figures."""
+
+    name: str
+    num_classes: int  # S, its own
+    weights: LoadReport
 
 
 class ArmPlan(NamedTuple):
@@ -29,10 +41,11 @@ class ArmPlan(NamedTuple):
 
     name: str
     num_labeled: tuple[int, ...]  # labels that train the model, round by round from 0
-    steps: tuple[int, ...]  # optimization steps of each epoch of those fits
+    steps: tuple[int, ...]  # optimization steps of each epoch of those fits; a support vector machine is one
     num_epochs: int
     model: ModelFacts
     embeddings_sha256: str  # of those of data.embeddings; empty where it reads none
+    source: SourceFacts | None = None  # the source model that it asks by
 
 
 class StudyPlan(NamedTuple):
@@ -89,7 +102,28 @@ def _plan_arm(study: StudyConfig, arm: ArmConfig, dataset: Dataset) -> ArmPlan:
     sizes = (_epoch_size(config.training, dataset, round(size * training_share)) for size in num_labeled)
     has_epochs = config.training.classifier == "network"
     steps = tuple(steps_per_epoch(size, config.training.batch_size) if has_epochs else 0 for size in sizes)
-    return ArmPlan(arm.name, num_labeled, steps, config.training.num_epochs, facts, embeddings_sha256)
+    source = _source_facts(config, dataset)
+    return ArmPlan(arm.name, num_labeled, steps, config.training.num_epochs, facts, embeddings_sha256, source)
+
+
+def _source_facts(config: ExperimentConfig, dataset: Dataset) -> SourceFacts | None:
+    if config.source_model is None:
+        return None
+    source = open_source_model(config, dataset)
+    return SourceFacts(model_name(config.source_model), source.model.spec.num_classes, source.weights)
+
+
+def _source_notes(study: StudyConfig, arms: tuple[ArmPlan, ...]) -> list[str]:
+    """Tell where the logits come from that strategies take for a source model's."""
+    asking = [plan for arm, plan in zip(study.arms, arms, strict=True) if [*source_rules(arm.strategy)]]
+    names, source = ", ".join(plan.name for plan in asking), asking[0].source if asking else None
+    if source is None:
+        return [f"No source_model is set: the model that is trained stands in for it in {names}."] if asking else []
+    notes = "".join(f"; {note}" for note in source.weights.notes)
+    return [
+        f"Source model of {names}: {source.name} by its own {source.num_classes} classes, weights of"
+        f" {source.weights.source} (SHA-256 {source.weights.sha256}){notes}. It is never trained."
+    ]
 
 
 def _epoch_size(training: TrainingConfig, dataset: Dataset, num_labeled: int) -> int:
@@ -122,7 +156,7 @@ def _notes(study: StudyConfig, dataset: Dataset, arms: tuple[ArmPlan, ...]) -> l
             notes.append(f"Sizes are those of seed {study.seeds[0]}; whole groups shift them from seed to seed.")
     if study.schedule.initial_fraction is not None:
         notes.append("The initial labels are drawn class by class, which uses labels that nobody has bought yet.")
-    notes += _reveal_notes(study) + protocol_notes(study) + _model_notes(arms)
+    notes += _reveal_notes(study) + protocol_notes(study) + _model_notes(arms) + _source_notes(study, arms)
     minority = dataset.class_names[dataset.minority]
     for name in ("pool", "validation", "test", "external"):
         part = getattr(dataset, name)

@@ -62,8 +62,10 @@ def _arm_notes(study: StudyConfig, arm: ArmConfig) -> Iterator[str]:
         yield "Probabilities are divided by the classes' shares of the labels before they are scored."
     if training.classifier == "linear_svm":
         yield (
-            "A linear support vector machine takes the last layer's place; epochs and steps do not apply. Its cost is"
-            " chosen by 10 folds, or as many as the rarest class found has labels: pool, svm_folds in metrics.csv."
+            "A linear support vector machine takes the last layer's place, each class against the rest; its decision"
+            " values are the logits, and epochs and steps do not apply. Its cost is chosen by 10 folds, or as many as"
+            " the rarest class found has labels: pool, svm_folds in metrics.csv. With less than two classes nothing is"
+            " fitted, and scores stay empty."
         )
     augmentation = arm.augmentation or study.augmentation
     if not augmentation.is_none:

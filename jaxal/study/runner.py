@@ -16,6 +16,7 @@ from jaxal.data.dataset import Dataset, choose_parts, load_source, make_dataset
 from jaxal.data.source import ImageSource
 from jaxal.errors import DataError, InputError, JaxalError, StoreError
 from jaxal.experiment import make_experiment
+from jaxal.models.weights import LoadReport
 from jaxal.report.external import external_rows
 from jaxal.report.learning_curve_figure import draw_learning_curves
 from jaxal.report.page import write_report
@@ -28,6 +29,9 @@ from jaxal.study.rounds import recorded_rounds, run_rounds
 from jaxal.study.stopping import describe_stop, is_finished
 
 __all__ = ["StudyListener", "StudyResult", "prepare_study", "run_study"]
+
+# Beside the arms' names, of which none has brackets.
+SOURCE_MODEL = "(source model)"
 
 
 class StudyResult(NamedTuple):
@@ -164,8 +168,10 @@ def _polling(listener: StudyListener, raise_if_stopped: Callable[[], None]) -> S
 
 
 def _weights(plan: StudyPlan) -> dict[str, str]:
-    """Return the SHA-256 of the pretrained weights of each arm that has any."""
-    return {arm.name: arm.model.weights.sha256 for arm in plan.arms if arm.model.weights.sha256}
+    """Return the SHA-256 of the pretrained weights of each arm that has any, and of the source model."""
+    sha256s = {arm.name: arm.model.weights.sha256 for arm in plan.arms if arm.model.weights.sha256}
+    source = next((arm.source for arm in plan.arms if arm.source is not None), None)
+    return sha256s if source is None else {SOURCE_MODEL: source.weights.sha256, **sha256s}
 
 
 def _embeddings(plan: StudyPlan) -> dict[str, str]:
@@ -198,12 +204,17 @@ def _run_arm(
     experiment = make_experiment(config, dataset, on_embedded=on_embedded)
     if num_embedded:
         listener.on_trunk(time.perf_counter() - began)
-    if experiment.weights_sha256 != arm_plan.model.weights.sha256:
-        raise StoreError(
-            f"arm {arm.name}, seed {seed}: the pretrained weights in"
-            f" {arm_plan.model.weights.source or 'the installed package, which was not there,'} have changed since the"
-            " study began. Bring back what it was started with. Finished rounds are kept."
-        )
+    source = LoadReport() if arm_plan.source is None else arm_plan.source.weights
+    for sha256, planned in (
+        (experiment.weights_sha256, arm_plan.model.weights),
+        (experiment.source_sha256, source),
+    ):
+        if sha256 != planned.sha256:
+            raise StoreError(
+                f"arm {arm.name}, seed {seed}: the pretrained weights in"
+                f" {planned.source or 'the installed package, which was not there,'} have changed since the study"
+                " began. Bring back what it was started with. Finished rounds are kept."
+            )
 
     def on_round(number: int) -> None:
         write()

@@ -1,79 +1,123 @@
-"""A linear support vector machine on embeddings, in place of a network's last layer."""
+"""A linear support vector machine on embeddings, as a model's last layer."""
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 
-from jaxal.models.model import Variables
-from jaxal.typing import Array, Float, Int32
+from jaxal.data.loading import Images
+from jaxal.models.model import Model, Variables
+from jaxal.training.trainer import FitResult
+from jaxal.typing import Array, Float, Int32, LinearHead, PRNGKey, Shaped
 
-__all__ = ["ShallowFit", "fit_linear_svm"]
+__all__ = ["PENALTIES", "UNSEEN", "SVMChoice", "fit_linear_svm", "linear_svm"]
 
-COSTS = (0.001, 0.01, 0.1, 1.0, 10.0, 100.0)
-NUM_FOLDS = 10
-# Where a class has a single label nothing can be held out of it; scikit-learn's own default is kept then.
-DEFAULT_COST = 1.0
+# C of the squared hinge loss, for centered embeddings of mean squared length 1.
+PENALTIES = (0.01, 0.1, 1.0, 10.0, 100.0, 1000.0)
+MAX_FOLDS = 10
+MAX_ITERATIONS = 10_000
+# The decision value of a class without labels: none that has labels comes near it.
+UNSEEN = -1e4
 
 
-class ShallowFit(NamedTuple):
-    """A fitted support vector machine, as a last layer: its decision values are the logits."""
+class SVMChoice(NamedTuple):
+    """How a support vector machine came to be."""
 
-    variables: Variables
-    cost: float  # C, of embeddings whose mean square length is 1
-    num_folds: int  # of the cross-validation that chose it; fewer than 10 where a class has fewer labels, 0: none
+    penalty: float | None  # C; None where nothing could be fitted
+    num_folds: int  # of the cross-validation that chose it; 0 where there was none, and C is 1
+    num_classes: int  # with labels
 
 
 def fit_linear_svm(
-    embeddings: Float[Array, "L D"] | np.ndarray, labels: Int32[Array, " L"] | np.ndarray, num_classes: int, seed: int
-) -> ShallowFit:
-    """Fit one support vector machine for each class against the rest; scikit-learn's, on the host.
-
-    The cost is the one of COSTS whose balanced accuracy is best over stratified folds, the smallest of equals. A class
-    without labels is never predicted: its decision value is -1 everywhere, and 1 that of a class which alone has any.
+    model: Model, key: PRNGKey, images: Shaped[Array, "N D"] | Images, labels: Int32[Array, " N"]
+) -> tuple[FitResult, SVMChoice]:
+    """Fit a model of embeddings, which is its last layer alone, as a support vector machine on the labeled rows.
 
     Args:
-        embeddings: of the labeled samples, at least one.
-        labels: their classes.
-        num_classes: C.
-        seed: of the folds and the solver.
+        model: takes embeddings in place of images (`models/linear.linear`).
+        key: of the folds, and of the layer that stays where there is nothing to separate.
+        images: the embeddings, on the device or to be read.
+        labels: class of each row, negative where there is none.
 
-    Cost: 61 fits, each of O(L·D) an iteration and class.
+    Returns:
+        The fitted variables, as of one epoch, and how they came to be. With less than two labeled classes nothing is
+        fitted: the variables are the model's initial ones, of epoch 0.
     """
-    features, classes = np.asarray(embeddings, np.float64), np.asarray(labels)
-    counts = np.bincount(classes, minlength=num_classes)
-    known = np.flatnonzero(counts)
-    kernel, bias = np.zeros((features.shape[1], num_classes)), np.where(counts > 0, 1.0, -1.0)
-    if len(known) == 1:
-        return ShallowFit(_last_layer(kernel, bias), DEFAULT_COST, 0)
-    scale = np.sqrt(np.mean(np.sum(features**2, axis=1))) or 1.0
-    num_folds = int(min(NUM_FOLDS, counts[known].min()))
-    cost = _best_cost(features / scale, classes, num_folds, seed) if num_folds > 1 else DEFAULT_COST
-    machine = _machine(cost, seed).fit(features / scale, classes)
-    weights, offsets = machine.coef_ / scale, machine.intercept_
-    if len(known) == 2:  # scikit-learn keeps the second class's against the first; the first's is its opposite
-        weights, offsets = np.concatenate([-weights, weights]), np.concatenate([-offsets, offsets])
-    kernel[:, known], bias[known] = weights.T, offsets
-    return ShallowFit(_last_layer(kernel, bias), cost, num_folds if num_folds > 1 else 0)
+    init_key, fold_key = jax.random.split(key)
+    known = np.asarray(labels)
+    rows = np.flatnonzero(known >= 0)
+    num_classes = len(np.unique(known[rows]))
+    if num_classes < 2:
+        return FitResult(model.init(init_key), 0, 0), SVMChoice(None, 0, num_classes)
+    embeddings = images.read(rows) if isinstance(images, Images) else np.asarray(images[rows])
+    seed = int(jax.random.randint(fold_key, (), 0, 2**31 - 1))
+    head, choice = linear_svm(embeddings, known[rows], model.spec.num_classes, seed)
+    return FitResult(Variables({"classifier": {"kernel": head.weight, "bias": head.bias}}, {}), 1, 1), choice
 
 
-def _best_cost(features: np.ndarray, classes: np.ndarray, num_folds: int, seed: int) -> float:
-    from sklearn.model_selection import StratifiedKFold, cross_val_score
+def linear_svm(
+    embeddings: Float[np.ndarray, "L D"], labels: np.ndarray, num_classes: int, seed: int
+) -> tuple[LinearHead, SVMChoice]:
+    """Fit linear support vector machines, each class against the rest, with the best C of PENALTIES.
 
-    folds = StratifiedKFold(num_folds, shuffle=True, random_state=seed)
-    means = [
-        np.mean(cross_val_score(_machine(cost, seed), features, classes, cv=folds, scoring="balanced_accuracy"))
-        for cost in COSTS
-    ]
-    return COSTS[int(np.argmax(means))]
+    min over w, b of ‖(w, b)‖²/2 + C·Σ max(0, 1 - y·f(z))², f(z) = w·(z - m)/s + b with m the mean of the labeled
+    embeddings and s² their mean squared distance from it, so that C means the same for every network. C is chosen by
+    stratified cross-validation: the largest balanced accuracy over all held-out rows, ties to the smallest C; in 10
+    folds, or as many as the rarest labeled class has labels. Where that is one, there are no folds, and C = 1.
+
+    Args:
+        embeddings: of the labeled rows, finite.
+        labels: classes in [0, C); at least two of them occur.
+        num_classes: C.
+        seed: of the folds, below 2³¹.
+
+    Returns:
+        Decision values as logits: column c is f_c. With two labeled classes there is one f, and the columns are -f/2
+        and f/2. A class without labels has UNSEEN. Weights are float32.
+
+    Cost: on the host, up to 61 fits (6 values of C in 10 folds, and the last), each of one machine for every class, of
+    which a Newton step is O(LD).
+    """
+    from sklearn.model_selection import StratifiedKFold
+
+    embeddings = np.asarray(embeddings, np.float64)
+    center = np.mean(embeddings, axis=0)
+    scale = np.sqrt(np.mean(np.sum((embeddings - center) ** 2, axis=1))) or 1.0
+    scaled = (embeddings - center) / scale
+    classes, counts = np.unique(labels, return_counts=True)
+    num_folds = min(MAX_FOLDS, int(counts.min())) if counts.min() > 1 else 0
+    penalty = 1.0
+    if num_folds:
+        folds = StratifiedKFold(num_folds, shuffle=True, random_state=seed)
+        parts = list(folds.split(scaled, labels))
+        accuracies = [_held_out_accuracy(scaled, labels, parts, each) for each in PENALTIES]
+        penalty = PENALTIES[int(np.argmax(accuracies))]
+    svm = _fitted(scaled, labels, penalty)
+    weight = np.zeros((embeddings.shape[1], num_classes), np.float32)
+    bias = np.full(num_classes, UNSEEN, np.float32)
+    coefficients = svm.coef_ / scale
+    intercepts = svm.intercept_ - coefficients @ center
+    if len(classes) == 2:
+        coefficients = np.concatenate([-coefficients, coefficients]) / 2
+        intercepts = np.concatenate([-intercepts, intercepts]) / 2
+    weight[:, classes], bias[classes] = coefficients.T, intercepts
+    return LinearHead(jnp.asarray(weight), jnp.asarray(bias)), SVMChoice(penalty, num_folds, len(classes))
 
 
-def _machine(cost: float, seed: int):
-    from sklearn.svm import LinearSVC  # scikit-learn takes a second to import, and few studies need it
+def _held_out_accuracy(
+    embeddings: np.ndarray, labels: np.ndarray, parts: list[tuple[np.ndarray, np.ndarray]], penalty: float
+) -> float:
+    """Balanced accuracy over every row, each predicted by the machine that has not seen it."""
+    predicted = np.empty_like(labels)
+    for training, held_out in parts:
+        predicted[held_out] = _fitted(embeddings[training], labels[training], penalty).predict(embeddings[held_out])
+    return float(np.mean([np.mean(predicted[labels == each] == each) for each in np.unique(labels)]))
 
-    return LinearSVC(C=cost, max_iter=20_000, random_state=seed)
 
+def _fitted(embeddings: np.ndarray, labels: np.ndarray, penalty: float) -> Any:
+    from sklearn.svm import LinearSVC
 
-def _last_layer(kernel: np.ndarray, bias: np.ndarray) -> Variables:
-    layer = {"kernel": jnp.asarray(kernel, jnp.float32), "bias": jnp.asarray(bias, jnp.float32)}
-    return Variables({"classifier": layer}, {})
+    # The primal problem: its solver draws nothing, so that the same labels give the same bits.
+    settings: dict[str, Any] = {"C": penalty, "dual": False, "max_iter": MAX_ITERATIONS}
+    return LinearSVC(**settings).fit(embeddings, labels)

@@ -76,3 +76,15 @@ def test_names_say_what_was_done(measure):
     strategy = strategy_of(measure, inverted=True)
     assert strategy.name == measure
     assert strategy.reasons == (measure,)
+
+
+@every_measure
+def test_a_source_model_s_logits_are_ranked_as_the_model_s_own(measure):
+    inputs = make_inputs()
+    factory, config, _, _ = MEASURES[measure]
+    asking = factory(config(logits_of="source"), num_classes=C)
+    assert asking.needs == {"source_logits"}
+    query, _, info = acquire(asking, inputs._replace(logits=None))
+    expected, _, values = acquire(strategy_of(measure, inverted=False), inputs._replace(logits=inputs.source_logits))
+    np.testing.assert_array_equal(query.indices, expected.indices)
+    np.testing.assert_array_equal(info.score, values.score)

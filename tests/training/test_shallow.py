@@ -1,44 +1,114 @@
-"""A support vector machine as a last layer: scikit-learn's decisions, and classes that have few labels or none."""
+"""A linear support vector machine as a last layer, against scikit-learn's own decisions."""
 
+import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
+from sklearn.datasets import make_blobs
+from sklearn.metrics import balanced_accuracy_score
+from sklearn.model_selection import StratifiedKFold, cross_val_predict
 from sklearn.svm import LinearSVC
 
-from jaxal.training.shallow import COSTS, fit_linear_svm
-
-RNG = np.random.default_rng(0)
-CENTERS = RNG.normal(size=(4, 6)) * 3
-
-
-def samples(*counts):
-    classes = np.repeat(np.arange(len(counts)), counts)
-    return (CENTERS[classes] + RNG.normal(size=(len(classes), 6))).astype(np.float32), classes
+from jaxal.data.loading import Images
+from jaxal.training.inference import head_logits
+from jaxal.training.shallow import PENALTIES, UNSEEN, fit_linear_svm, linear_svm
+from tests.training.small_models import linear_model
 
 
-def decide(fitted, features):
-    layer = fitted.variables.params["classifier"]
-    return features @ np.asarray(layer["kernel"]) + np.asarray(layer["bias"])
+def blobs(counts, width=6, seed=0, spread=3.0):
+    z, labels = make_blobs(list(counts), width, cluster_std=spread, random_state=seed)
+    return z.astype(np.float32), labels.astype(np.int32)
 
 
-@pytest.mark.parametrize("counts", [(12, 0, 11, 13), (12, 0, 11, 0)])
-def test_decision_values_are_scikit_learn_s(counts):
-    features, classes = samples(*counts)
-    fitted = fit_linear_svm(features, classes, 4, seed=0)
-    scale = np.sqrt(np.mean(np.sum(features.astype(float) ** 2, axis=1)))
-    machine = LinearSVC(C=fitted.cost, max_iter=20_000, random_state=0).fit(features / scale, classes)
-    values, known = decide(fitted, features), np.flatnonzero(counts)
-    expected = machine.decision_function(features / scale)
-    expected = np.stack([-expected, expected], axis=1) if len(known) == 2 else expected
-    np.testing.assert_allclose(values[:, known], expected, atol=1e-4)
-    assert np.all(values[:, np.array(counts) == 0] == -1)
-    assert fitted.cost in COSTS
-    assert fitted.num_folds == 10
-    assert np.mean(np.argmax(values, axis=1) == classes) > 0.9
+def centered(z):
+    moved = z.astype(np.float64) - z.mean(axis=0, dtype=np.float64)
+    return moved / np.sqrt(np.mean(np.sum(moved**2, axis=1)))
 
 
-@pytest.mark.parametrize(("counts", "folds"), [((12, 3), 3), ((12, 1), 0), ((5, 0), 0)])
-def test_folds_are_as_many_as_the_rarest_class_allows(counts, folds):
-    features, classes = samples(*counts)
-    fitted = fit_linear_svm(features, classes, 2, seed=0)
-    assert fitted.num_folds == folds
-    assert np.mean(np.argmax(decide(fitted, features), axis=1) == classes) > 0.9
+def decisions(z, labels, penalty):
+    """Return a machine's decision values in scikit-learn's own form."""
+    scaled = centered(z)
+    return LinearSVC(C=penalty, dual=False).fit(scaled, labels).decision_function(scaled)
+
+
+def logits_of(head, z):
+    return z @ np.asarray(head.weight) + np.asarray(head.bias)[None]
+
+
+@pytest.mark.parametrize("classes", [(0, 1), (1, 3)])
+def test_two_labeled_classes_have_one_decision_value_between_their_columns(classes):
+    z, labels = blobs([30, 12])
+    num_classes = 2 if classes == (0, 1) else 4
+    head, choice = linear_svm(z, np.array(classes, np.int32)[labels], num_classes, seed=0)
+    logits = logits_of(head, z)
+    expected = decisions(z, labels, choice.penalty)
+    np.testing.assert_allclose(logits[:, classes[1]] - logits[:, classes[0]], expected, rtol=1e-3, atol=1e-3)
+    np.testing.assert_allclose(logits[:, classes[1]], expected / 2, rtol=1e-3, atol=1e-3)
+    others = [each for each in range(num_classes) if each not in classes]
+    assert np.all(logits[:, others] == UNSEEN)
+    assert choice == (choice.penalty, 10, 2)
+
+
+def test_each_class_against_the_rest_and_a_class_without_labels_is_never_predicted():
+    z, labels = blobs([20, 15, 10])
+    head, choice = linear_svm(z, np.array([0, 1, 3], np.int32)[labels], 4, seed=0)
+    logits = logits_of(head, z)
+    np.testing.assert_allclose(logits[:, [0, 1, 3]], decisions(z, labels, choice.penalty), rtol=1e-3, atol=1e-3)
+    assert choice.num_classes == 3
+    assert np.all(np.argmax(logits, axis=1) != 2)
+    assert np.all(np.isfinite(logits))
+
+
+@pytest.mark.parametrize(("counts", "num_folds"), [((30, 3), 3), ((8, 1), 0), ((12, 11, 2), 2)])
+def test_folds_are_as_many_as_the_rarest_class_has_labels_and_none_for_a_single_one(counts, num_folds):
+    z, labels = blobs(counts)
+    _, choice = linear_svm(z, labels, len(counts), seed=0)
+    assert choice.num_folds == num_folds
+    assert choice.penalty in PENALTIES if num_folds else choice.penalty == 1.0
+
+
+def test_c_is_what_the_held_out_rows_like_best_and_where_embeddings_lie_does_not_matter():
+    rng = np.random.default_rng(0)
+    labels = np.repeat([0, 1], 30).astype(np.int32)
+    noise = rng.normal(size=(60, 200)).astype(np.float32)  # separable whatever it means: only little C generalizes
+    noise[:, 0] += np.where(labels == 1, 1.5, -1.5)
+    found, choice = linear_svm(noise, labels, 2, seed=0)
+    scaled = centered(noise)
+    folds = StratifiedKFold(10, shuffle=True, random_state=0)
+    held_out = [cross_val_predict(LinearSVC(C=c, dual=False), scaled, labels, cv=folds) for c in PENALTIES]
+    accuracies = [balanced_accuracy_score(labels, each) for each in held_out]
+    assert choice.penalty == PENALTIES[int(np.argmax(accuracies))]
+    assert len(set(accuracies)) > 1
+    easy = (np.eye(2)[labels] + 0.01 * rng.normal(size=(60, 2))).astype(np.float32)
+    assert linear_svm(easy, labels, 2, seed=0)[1].penalty == PENALTIES[0]  # all are as good: the smallest
+    moved = noise * 64 + 8
+    other, same = linear_svm(moved, labels, 2, seed=0)
+    assert same == choice
+    np.testing.assert_allclose(logits_of(other, moved), logits_of(found, noise), rtol=1e-3, atol=1e-3)
+
+
+def test_the_fitted_head_is_the_model_s_and_the_same_from_the_disk_and_again():
+    z, labels = blobs([25, 15], width=4)
+    hidden = labels.copy()
+    hidden[::3] = -1
+    model, key = linear_model(num_pixels=4), jax.random.key(1)
+    fitted, choice = fit_linear_svm(model, key, jnp.asarray(z), jnp.asarray(hidden))
+    on_disk = Images(lambda rows: z[rows], len(z), (4,), np.float32)
+    streamed, _ = fit_linear_svm(model, key, on_disk, jnp.asarray(hidden))
+    assert jax.tree.all(jax.tree.map(np.array_equal, fitted.variables, streamed.variables))
+    logits = np.asarray(head_logits(model, fitted.variables, jnp.asarray(z)))
+    labeled = hidden >= 0
+    np.testing.assert_allclose(
+        (logits[:, 1] - logits[:, 0])[labeled], decisions(z[labeled], hidden[labeled], choice.penalty), atol=1e-3
+    )
+    assert (fitted.best_epoch, fitted.num_epochs) == (1, 1)
+
+
+@pytest.mark.parametrize("labels", [[-1] * 6, [1, 1, 1, -1, -1, -1]])
+def test_without_two_classes_nothing_is_fitted_and_it_is_said(labels):
+    model = linear_model(num_pixels=4)
+    z = jnp.ones((6, 4))
+    fitted, choice = fit_linear_svm(model, jax.random.key(0), z, jnp.asarray(labels, jnp.int32))
+    assert (fitted.best_epoch, fitted.num_epochs) == (0, 0)
+    assert choice == (None, 0, len({*labels} - {-1}))
+    assert np.any(fitted.variables.params["classifier"]["kernel"])
