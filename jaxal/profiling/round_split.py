@@ -81,7 +81,7 @@ def _timed_round(experiment: Experiment, state: ExperimentState) -> tuple[Phase,
         state, query, info = ask(experiment, state, experiment.oracle.answer)
         times.append(time.perf_counter())
         embedded = times[0] + info.seconds_embed
-        acquiring = times[1] - info.seconds_acquire
+        acquiring = times[1] - info.seconds_acquire - info.seconds_compile
         rows = asked_rows(query)
         state, record = tell(experiment, state, query, experiment.oracle.answer(rows))
         times.append(time.perf_counter())
