@@ -10,7 +10,9 @@ from jaxal.typing import Array, Float, Int32
 
 __all__ = ["ShallowFit", "fit_linear_svm"]
 
-COSTS = (0.001, 0.01, 0.1, 1.0, 10.0, 100.0)
+# The nearest to scikit-learn's default first: with few labels of a class many are equally good, and the smallest of all
+# would leave little but the mean of the larger class.
+COSTS = (1.0, 0.1, 10.0, 0.01, 100.0, 0.001)
 NUM_FOLDS = 10
 # Where a class has a single label nothing can be held out of it; scikit-learn's own default is kept then.
 DEFAULT_COST = 1.0
@@ -20,7 +22,7 @@ class ShallowFit(NamedTuple):
     """A fitted support vector machine, as a last layer: its decision values are the logits."""
 
     variables: Variables
-    cost: float  # C, of embeddings whose mean square length is 1
+    cost: float  # C, of embeddings around their mean, whose mean square length is 1
     num_folds: int  # of the cross-validation that chose it; fewer than 10 where a class has fewer labels, 0: none
 
 
@@ -29,8 +31,9 @@ def fit_linear_svm(
 ) -> ShallowFit:
     """Fit one support vector machine for each class against the rest; scikit-learn's, on the host.
 
-    The cost is the one of COSTS whose balanced accuracy is best over stratified folds, the smallest of equals. A class
-    without labels is never predicted: its decision value is -1 everywhere, and 1 that of a class which alone has any.
+    The cost is the one of COSTS whose balanced accuracy is best over stratified folds, of equals the one nearest to 1.
+    A class without labels is never predicted: its decision value is -1 everywhere, and 1 that of a class which alone
+    has any.
 
     Args:
         embeddings: of the labeled samples, at least one.
@@ -46,11 +49,15 @@ def fit_linear_svm(
     kernel, bias = np.zeros((features.shape[1], num_classes)), np.where(counts > 0, 1.0, -1.0)
     if len(known) == 1:
         return ShallowFit(_last_layer(kernel, bias), DEFAULT_COST, 0)
-    scale = np.sqrt(np.mean(np.sum(features**2, axis=1))) or 1.0
+    # The solver shrinks the intercept like any weight, which hurts less where the data lies around the origin.
+    middle = features.mean(axis=0)
+    scale = np.sqrt(np.mean(np.sum((features - middle) ** 2, axis=1))) or 1.0
+    features = (features - middle) / scale
     num_folds = int(min(NUM_FOLDS, counts[known].min()))
-    cost = _best_cost(features / scale, classes, num_folds, seed) if num_folds > 1 else DEFAULT_COST
-    machine = _machine(cost, seed).fit(features / scale, classes)
-    weights, offsets = machine.coef_ / scale, machine.intercept_
+    cost = _best_cost(features, classes, num_folds, seed) if num_folds > 1 else DEFAULT_COST
+    machine = _machine(cost, seed).fit(features, classes)
+    weights = machine.coef_ / scale
+    offsets = machine.intercept_ - weights @ middle
     if len(known) == 2:  # scikit-learn keeps the second class's against the first; the first's is its opposite
         weights, offsets = np.concatenate([-weights, weights]), np.concatenate([-offsets, offsets])
     kernel[:, known], bias[known] = weights.T, offsets

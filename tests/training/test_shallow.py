@@ -24,10 +24,11 @@ def decide(fitted, features):
 def test_decision_values_are_scikit_learn_s(counts):
     features, classes = samples(*counts)
     fitted = fit_linear_svm(features, classes, 4, seed=0)
-    scale = np.sqrt(np.mean(np.sum(features.astype(float) ** 2, axis=1)))
-    machine = LinearSVC(C=fitted.cost, max_iter=20_000, random_state=0).fit(features / scale, classes)
+    centered = features.astype(float) - features.astype(float).mean(axis=0)
+    centered /= np.sqrt(np.mean(np.sum(centered**2, axis=1)))
+    machine = LinearSVC(C=fitted.cost, max_iter=20_000, random_state=0).fit(centered, classes)
     values, known = decide(fitted, features), np.flatnonzero(counts)
-    expected = machine.decision_function(features / scale)
+    expected = machine.decision_function(centered)
     expected = np.stack([-expected, expected], axis=1) if len(known) == 2 else expected
     np.testing.assert_allclose(values[:, known], expected, atol=1e-4)
     assert np.all(values[:, np.array(counts) == 0] == -1)
