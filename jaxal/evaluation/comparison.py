@@ -1,12 +1,13 @@
-"""Comparing runs that ask for labels with the model that has all of them."""
+"""Comparing runs: with the model that has every label, and arm by arm with the same seeds."""
 
 from collections.abc import Sequence
 
 import numpy as np
 
 from jaxal.errors import InputError
+from jaxal.evaluation.learning_curve import Interval, Row, interval, require_columns
 
-__all__ = ["active_learning_gain"]
+__all__ = ["active_learning_gain", "paired_difference"]
 
 
 def active_learning_gain(accuracies: Sequence[float | None], full: float | Sequence[float]) -> float | None:
@@ -38,3 +39,35 @@ def active_learning_gain(accuracies: Sequence[float | None], full: float | Seque
     if np.any(whole == 1) or np.isnan(runs).all():
         return None
     return float(np.nanmean((runs - whole) / (1 - whole)))
+
+
+def paired_difference(rows: list[Row], arm: str, other: str, metric: str, confidence: float = 0.95) -> Interval:
+    """Averages arm - other over the seeds that both have finished, at the last round of each.
+
+    Arms with the same seed share split and initial labels: their difference varies less than they do.
+
+    Args:
+      rows: Typed rows of results.csv; None where a cell is empty, which leaves its seed out.
+      arm, other: Names of arms.
+      metric: A column.
+      confidence: Coverage of the Student-t interval over seeds.
+
+    Raises:
+      InputError: a row without a column that is needed, or an arm that has no row.
+
+    >>> rows = [{"arm": a, "seed": s, "round": 0, "auroc": v} for a, s, v in [("x", 0, 0.75), ("y", 0, 0.5)]]
+    >>> paired_difference(rows, "x", "y", "auroc").mean
+    0.25
+    """
+    require_columns(rows, ("arm", "seed", "round", metric))
+    last: dict[str, dict[int, float | None]] = {arm: {}, other: {}}
+    for row in sorted(rows, key=lambda row: row["round"]):
+        if row["arm"] in last:
+            last[row["arm"]][row["seed"]] = row[metric]
+    for name, values in last.items():
+        if not values:
+            raise InputError(
+                f"rows: none is of arm {name}; there are {', '.join(sorted({row['arm'] for row in rows}))}"
+            )
+    pairs = [(value, last[other].get(seed)) for seed, value in last[arm].items()]
+    return interval([one - two for one, two in pairs if one is not None and two is not None], confidence)

@@ -3,7 +3,8 @@
 import pytest
 
 from jaxal.errors import InputError
-from jaxal.evaluation.comparison import active_learning_gain
+from jaxal.evaluation.comparison import active_learning_gain, paired_difference
+from jaxal.evaluation.learning_curve import interval
 
 # Tables 2 and 3: percent on Food-101, CIFAR-100, IMN-100, MIT-67, with 500, 1000, 2000 labels each; then G_AL.
 FULL = [65.85, 59.49, 70.20, 72.43]
@@ -53,3 +54,21 @@ def test_refusals_name_the_argument():
         active_learning_gain([50.0], 0.6)
     with pytest.raises(InputError, match="full: 2 accuracies for 1 runs"):
         active_learning_gain([0.5], [0.6, 0.7])
+
+
+def rows_of(**values):
+    return [
+        {"arm": arm, "seed": seed, "round": number, "auroc": value}
+        for arm, of_arm in values.items()
+        for seed, rounds in enumerate(of_arm)
+        for number, value in enumerate(rounds)
+    ]
+
+
+def test_arms_are_paired_by_seed_at_their_last_rounds():
+    rows = rows_of(a=[[0.1, 0.5], [0.9, 0.75], [0.5, None], [0.3]], b=[[0.25], [0.25], [0.5]])
+    found = paired_difference(rows, "a", "b", "auroc")
+    assert found == interval([0.25, 0.5])
+    assert paired_difference(rows, "b", "a", "auroc").mean == -found.mean
+    with pytest.raises(InputError, match="none is of arm c; there are a, b"):
+        paired_difference(rows, "a", "c", "auroc")

@@ -80,7 +80,7 @@ def test_c_is_what_the_held_out_rows_like_best_and_where_embeddings_lie_does_not
     assert choice.penalty == PENALTIES[int(np.argmax(accuracies))]
     assert len(set(accuracies)) > 1
     easy = (np.eye(2)[labels] + 0.01 * rng.normal(size=(60, 2))).astype(np.float32)
-    assert linear_svm(easy, labels, 2, seed=0)[1].penalty == PENALTIES[0]  # all are as good: the smallest
+    assert linear_svm(easy, labels, 2, seed=0)[1].penalty == PENALTIES[0]  # all are as good: the first
     moved = noise * 64 + 8
     other, same = linear_svm(moved, labels, 2, seed=0)
     assert same == choice
