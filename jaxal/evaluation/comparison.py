@@ -24,10 +24,10 @@ def active_learning_gain(accuracies: Sequence[float | None], full: float | Seque
       InputError: values outside [0, 1], or as many full accuracies as neither one nor the runs.
 
     References:
-      Aggarwal, Popescu, Hudelot, WACV 2020, Eq. 10, there of percentages.
+      Aggarwal, Popescu, Hudelot, WACV 2020: G_AL, there of percentages.
 
-    >>> active_learning_gain([0.5, 0.7, None], 0.8)
-    -1.0
+    >>> active_learning_gain([0.5, 0.75, None], 0.75)
+    -0.5
     """
     runs = np.array([np.nan if each is None else each for each in accuracies], np.float64)
     whole = np.asarray(full, np.float64)
