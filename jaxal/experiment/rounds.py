@@ -15,7 +15,8 @@ from jaxal.experiment.asking import ask, asked_rows, padded_answers
 from jaxal.experiment.keys import FIT
 from jaxal.experiment.setup import Experiment
 from jaxal.experiment.state import ExperimentState, round_key, state_template
-from jaxal.pool import UNLABELED, Query, reveal
+from jaxal.models.model import Variables
+from jaxal.pool import UNLABELED, PoolState, Query, reveal
 from jaxal.training.calibration import thresholded
 from jaxal.training.inference import apply_images
 from jaxal.training.placement import take_images
@@ -76,11 +77,35 @@ def run_round(experiment: Experiment, state: ExperimentState) -> tuple[Experimen
 def _fit_and_evaluate(
     experiment: Experiment, state: ExperimentState, on_steps: Callable[[int], None]
 ) -> tuple[ExperimentState, RoundRecord]:
-    model, config = experiment.model, experiment.config.training
     began = time.perf_counter()
+    begin = state.variables if experiment.config.training.start == "continue" and int(state.pool.round) > 0 else None
+    asking = _fit(experiment, state.pool, begin, on_steps)
+    # What is scored starts from its own beginning in every round, on all that the other has asked for.
+    last = asking if experiment.scored is None else _fit(experiment.scored, state.pool, None, on_steps)
+    jax.block_until_ready((asking.result.variables, last.result.variables))
+    seconds_train = time.perf_counter() - began
+    scored = experiment.scored or experiment
+    rows = list(pool_rows(np.asarray(state.pool.labels), experiment.class_names, experiment.minority))
+    class_counts = jnp.bincount(jnp.maximum(last.labels, -1) + 1, length=len(experiment.class_names) + 1)[1:]
+    for name, evaluation_set in {"validation": last.validation, **scored.test_sets}.items():
+        rows += _scored(scored, last.result, class_counts, name, evaluation_set)
+    record = RoundRecord(tuple(rows), seconds_train, last.result.best_epoch, last.result.num_epochs, last.svm)
+    return state._replace(variables=asking.result.variables), record
+
+
+class _Fitted(NamedTuple):
+    result: FitResult
+    svm: SVMChoice | None
+    labels: Array  # int32 [N], those that trained it
+    validation: EvaluationSet
+
+
+def _fit(experiment: Experiment, pool: PoolState, begin: Variables | None, on_steps: Callable[[int], None]) -> _Fitted:
+    """Fit an experiment's model to the labels that there are."""
+    model, config = experiment.model, experiment.config.training
     max_labeled = int(np.sum(experiment.initial_labels != UNLABELED)) + sum(experiment.query_sizes)
-    training_labels, validation = _fit_sets(experiment, state.pool.labels, max_labeled)
-    key, svm = round_key(experiment, int(state.pool.round), FIT), None
+    training_labels, validation = _fit_sets(experiment, pool.labels, max_labeled)
+    key, svm = round_key(experiment, int(pool.round), FIT), None
     if config.classifier == "linear_svm":
         fitted, svm = fit_linear_svm(model, key, experiment.pool_images, training_labels)
         on_steps(int(jnp.any(training_labels >= 0)))
@@ -94,17 +119,10 @@ def _fit_and_evaluate(
             validation,
             positive_class=experiment.minority,
             max_labeled=max_labeled,
-            begin=state.variables if config.start == "continue" and int(state.pool.round) > 0 else None,
+            begin=begin,
             on_steps=on_steps,
         )
-    jax.block_until_ready(fitted.variables)
-    seconds_train = time.perf_counter() - began
-    rows = list(pool_rows(np.asarray(state.pool.labels), experiment.class_names, experiment.minority))
-    class_counts = jnp.bincount(jnp.maximum(training_labels, -1) + 1, length=len(experiment.class_names) + 1)[1:]
-    for name, evaluation_set in {"validation": validation, **experiment.test_sets}.items():
-        rows += _scored(experiment, fitted, class_counts, name, evaluation_set)
-    record = RoundRecord(tuple(rows), seconds_train, fitted.best_epoch, fitted.num_epochs, svm)
-    return state._replace(variables=fitted.variables), record
+    return _Fitted(fitted, svm, training_labels, validation)
 
 
 def _scored(
