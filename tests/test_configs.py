@@ -36,7 +36,7 @@ def test_what_extends_has_the_splits_and_initial_labels_of_its_base(path):
     study, base = load_study(path), load_study(path.parent / document["extends"])
     assert study != base
     assert study.seeds == base.seeds
-    if path.name.startswith("isic2020"):
+    if path.name.startswith("isic2020") and path.stem != "isic2020_lite0":
         assert study.model == base.model
         assert study.training == base.training
         assert study.data.source == base.data.source

@@ -25,11 +25,11 @@ from jaxal.config.document import (
     set_value,
 )
 from jaxal.config.keys import check_keys
-from jaxal.config.losses import LDAMConfig, wrong_loss_word
+from jaxal.config.losses import wrong_loss_word
 from jaxal.config.models import ModelConfig, OrganCNNConfig, wrong_model_word
 from jaxal.config.strategy_words import source_rules, strategy_contradictions
 from jaxal.config.study import ArmConfig, ExperimentConfig, ScheduleConfig, StudyConfig
-from jaxal.config.training import TrainingConfig
+from jaxal.config.training_rules import training_contradictions
 from jaxal.errors import ConfigError
 
 __all__ = ["config_digest", "config_text", "experiment_config", "load_study", "parse_study", "recheck_study"]
@@ -201,46 +201,19 @@ def _arm_contradictions(study: StudyConfig, arm: ArmConfig, where: str) -> Itera
         yield from _model_contradictions(arm.model, f"{where}.model")
     if arm.query_model is not None:
         yield from _model_contradictions(arm.query_model, f"{where}.query_model")
-    training = arm.training or study.training
-    if training.final_learning_rate > training.learning_rate:
-        yield f"{where}: training.final_learning_rate exceeds learning_rate"
-    models, augmentation = _models_of(study, arm), arm.augmentation or study.augmentation
-    if not augmentation.is_none and any(_is_frozen(model) for model in models):
-        yield (
-            f'{where}: augmentation needs trunk = "fine_tuned": through a frozen trunk every image goes once, as it is;'
-            " set that, or remove augmentation"
-        )
-    yield from _classifier_contradictions(training, models, where)
-    if training.micro_batch_size and training.batch_size % training.micro_batch_size:
-        yield (
-            f"{where}: training.micro_batch_size = {training.micro_batch_size} does not divide"
-            f" batch_size = {training.batch_size}"
-        )
+    training, augmentation = arm.training or study.training, arm.augmentation or study.augmentation
+    # What holds of both models is told once.
+    yield from dict.fromkeys(
+        problem
+        for model in _models_of(study, arm)
+        for problem in training_contradictions(training, model, augmentation, arm.strategy, where)
+    )
 
 
 def _models_of(study: StudyConfig, arm: ArmConfig) -> list[ModelConfig]:
     """Return the models that an arm fits: the one that is scored, and the one that asks where that is another."""
     query_model = None if arm.strategy is None else arm.query_model or study.query_model
     return [arm.model or study.model, *([] if query_model is None else [query_model])]
-
-
-def _is_frozen(model: ModelConfig) -> bool:
-    return not isinstance(model, OrganCNNConfig) and model.trunk == "frozen"
-
-
-def _classifier_contradictions(training: TrainingConfig, models: list[ModelConfig], where: str) -> Iterator[str]:
-    if training.classifier != "linear_svm":
-        return
-    if not all(_is_frozen(model) for model in models):
-        yield (
-            f'{where}: training.classifier = "linear_svm" is fitted on embeddings that never change: set model.trunk ='
-            ' "frozen" (of an EfficientNet or a ResNet), or classifier = "network"'
-        )
-    if isinstance(training.loss, LDAMConfig):
-        yield (
-            f'{where}: training.loss = "ldam" normalizes the last layer, which classifier = "linear_svm" replaces:'
-            " remove one of them"
-        )
 
 
 def plain_form(study: StudyConfig) -> dict[str, Any]:

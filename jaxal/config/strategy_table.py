@@ -4,7 +4,7 @@ from typing import NamedTuple
 
 from jaxal.config import strategies as configs
 
-__all__ = ["STRATEGIES", "StrategyEntry"]
+__all__ = ["STRATEGIES", "StrategyEntry", "needs_of"]
 
 
 class StrategyEntry(NamedTuple):
@@ -59,3 +59,12 @@ STRATEGIES: dict[str, StrategyEntry] = {
     ),
     "budget_split": StrategyEntry(configs.BudgetSplitConfig, "composition", (), "the sum of its stages"),
 }
+
+
+def needs_of(strategy: configs.StrategyConfig) -> frozenset[str]:
+    """List what a strategy needs beyond the pool and its embeddings; of a composition, what its parts do."""
+    if isinstance(strategy, configs.BalancedConfig):
+        return needs_of(strategy.base)
+    if isinstance(strategy, configs.BudgetSplitConfig):
+        return frozenset().union(*(needs_of(stage.strategy) for stage in strategy.stages))
+    return frozenset(STRATEGIES[str(strategy.__struct_config__.tag)].needs)

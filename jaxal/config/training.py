@@ -7,9 +7,10 @@ from msgspec import Meta
 from jaxal.config.losses import CrossEntropyConfig, LossConfig
 from jaxal.config.struct import LARGEST, ConfigStruct
 
-__all__ = ["AdamConfig", "AdamWConfig", "TrainingConfig"]
+__all__ = ["AdamConfig", "AdamWConfig", "Sampling", "TrainingConfig"]
 
 Positive = Annotated[float, Meta(gt=0, le=LARGEST)]
+Sampling = Literal["none", "oversample", "class_balanced"]
 
 
 class AdamConfig(ConfigStruct, frozen=True, tag_field="kind", tag="adam"):
@@ -32,9 +33,6 @@ class TrainingConfig(ConfigStruct, frozen=True):
     """How a model is fitted to the labeled set, in every round.
 
     Fields:
-        classifier: "network" is trained by all that stands here; "linear_svm", for a model whose trunk is frozen, fits
-            the last layer as a linear support vector machine, of which nothing here but thresholding and
-            inference_batch_size says anything.
         num_epochs: passes over the labeled set; every batch is full, the last one wraps around.
         batch_size: B of SGD.
         micro_batch_size: images at a time on the device, a divisor of batch_size: the gradients of the parts are
@@ -43,17 +41,25 @@ class TrainingConfig(ConfigStruct, frozen=True):
         optimizer: Adam or AdamW.
         learning_rate, final_learning_rate: ends of the cosine schedule over all steps of the fit.
         loss: what is minimized, a word or a table.
+        sampling: which labeled rows make an epoch: "none", each once; "oversample", those of rarer classes repeated up
+            to the count of the largest, so that an epoch grows; "class_balanced", as many as without, each drawn from a
+            class that is drawn uniformly.
+        regrouping: split each class into round(n_c / n_min) clusters of the embeddings that the fit starts from, and
+            train cross-entropy on all of these; a class scores by the largest logit of its clusters, "argmax", or by
+            the sum of their probabilities, "sum" (Peng et al.). "none": classes are trained as they are.
+        regrouping_limit: clusters of a class at most.
+        thresholding: divide probabilities by the classes' shares of the labels before they are scored; the query and
+            the choice of the epoch go by the network as it is.
+        classifier: of a frozen trunk: "network", its last layer, or "linear_svm", a linear support vector machine in
+            its place, whose cost is chosen by cross-validation.
         validate_every: epochs between validations; the variables of the best validation AUROC are kept.
         early_stop: a fit ends once so many epochs have passed without a better validation; the cosine still runs over
             num_epochs. 0: all epochs are run.
         start: "restart" fits every round from the initial variables, "continue" from those that the round before kept,
             with a new optimizer.
-        thresholding: a fitted model is scored by its probabilities divided by each class's share of the labels that
-            trained it; what is asked, and which epoch is kept, still goes by the logits as they are.
         inference_batch_size: images per forward batch in evaluation and embedding.
     """
 
-    classifier: Literal["network", "linear_svm"] = "network"
     num_epochs: Annotated[int, Meta(ge=1)] = 50
     batch_size: Annotated[int, Meta(ge=1)] = 32
     micro_batch_size: Annotated[int, Meta(ge=0)] = 0
@@ -61,10 +67,14 @@ class TrainingConfig(ConfigStruct, frozen=True):
     learning_rate: Positive = 1e-3
     final_learning_rate: Annotated[float, Meta(ge=0, le=LARGEST)] = 1e-12
     loss: LossConfig = CrossEntropyConfig()
+    sampling: Sampling = "none"
+    regrouping: Literal["none", "argmax", "sum"] = "none"
+    regrouping_limit: Annotated[int, Meta(ge=1, le=10_000)] = 64
+    thresholding: bool = False
+    classifier: Literal["network", "linear_svm"] = "network"
     validate_every: Annotated[int, Meta(ge=1)] = 1
     early_stop: Annotated[int, Meta(ge=0)] = 0
     start: Literal["restart", "continue"] = "restart"
-    thresholding: bool = False
     inference_batch_size: Annotated[int, Meta(ge=1)] = 256
 
     @property

@@ -11,7 +11,13 @@ import jax.numpy as jnp
 from jax import lax
 
 from jaxal.errors import InputError
-from jaxal.evaluation.ranking import auroc_one_vs_rest, average_precision_one_vs_rest, mean_where
+from jaxal.evaluation.calibration_error import expected_calibration_error
+from jaxal.evaluation.ranking import (
+    auroc_one_vs_rest,
+    average_precision_one_vs_rest,
+    mean_where,
+    sensitivity_at_specificity,
+)
 from jaxal.typing import Array, Bool, Float, Int32
 
 
@@ -24,6 +30,8 @@ class ClassMetrics(NamedTuple):
     precision: Float[Array, " C"]
     f1: Float[Array, " C"]
     specificity: Float[Array, " C"]
+    sensitivity_at_specificity_90: Float[Array, " C"]
+    sensitivity_at_specificity_95: Float[Array, " C"]
     count: Int32[Array, " C"]  # pyright: ignore[reportIncompatibleMethodOverride]  (samples, not tuple.count)
     prevalence: Float[Array, " C"]
 
@@ -36,6 +44,7 @@ class Metrics(NamedTuple):
     balanced_accuracy: Float[Array, ""]
     accuracy: Float[Array, ""]
     loss: Float[Array, ""]
+    calibration_error: Float[Array, ""]
     per_class: ClassMetrics
 
 
@@ -58,7 +67,8 @@ def evaluate(
         macro average over one-vs-rest, NaN if a class is absent, and this argument only has to be in range.
 
     Returns:
-      Metrics: balanced accuracy is the mean recall over the classes present, loss the mean cross-entropy in nats.
+      Metrics: balanced accuracy is the mean recall over the classes present, those that the model has never seen
+      included (top-1 averaged over classes), loss the mean cross-entropy in nats, calibration_error the ECE.
 
     Raises:
       InputError: fewer than two columns, or a positive class outside [0, C).
@@ -84,6 +94,7 @@ def evaluate(
 
     one_vs_rest = functools.partial(jax.vmap, in_axes=(1, 1, None))
     scores = _log_odds(logits)
+    at_specificity = [functools.partial(sensitivity_at_specificity, percent=percent) for percent in (90, 95)]
     recall = _ratio(hits, count)
     per_class = ClassMetrics(
         auroc=one_vs_rest(auroc_one_vs_rest)(scores, is_class, is_counted),
@@ -92,11 +103,14 @@ def evaluate(
         precision=_ratio(hits, predicted),
         f1=_ratio(2 * hits, predicted + count),
         specificity=_ratio(true_negatives, num_counted - count),
+        sensitivity_at_specificity_90=one_vs_rest(at_specificity[0])(scores, is_class, is_counted),
+        sensitivity_at_specificity_95=one_vs_rest(at_specificity[1])(scores, is_class, is_counted),
         count=count,
         prevalence=_ratio(count, num_counted),
     )
     own_class = jnp.clip(labels, 0, num_classes - 1)[:, None]
-    cross_entropy = -jnp.take_along_axis(jax.nn.log_softmax(logits), own_class, axis=1)[:, 0]
+    log_p = jax.nn.log_softmax(logits)
+    cross_entropy = -jnp.take_along_axis(log_p, own_class, axis=1)[:, 0]
     metrics = Metrics(
         auroc=per_class.auroc[positive_class] if num_classes == 2 else jnp.mean(per_class.auroc),
         average_precision=(
@@ -105,6 +119,9 @@ def evaluate(
         balanced_accuracy=mean_where(recall, count > 0),
         accuracy=_ratio(jnp.sum(hits, dtype=jnp.int32), num_counted),
         loss=mean_where(cross_entropy, is_counted),
+        calibration_error=expected_calibration_error(
+            jnp.exp(jnp.max(log_p, axis=1)), jnp.argmax(logits, axis=1) == own_class[:, 0], is_counted
+        ),
         per_class=per_class,
     )
     sound = jax.tree.map(lambda value: jnp.where(has_sound_labels & has_sound_logits, value, jnp.nan), metrics)

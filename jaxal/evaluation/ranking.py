@@ -1,5 +1,7 @@
 """Ranking metrics of one class against the rest, from one sort and integer counts."""
 
+import functools
+import math
 from typing import NamedTuple
 
 import jax
@@ -58,6 +60,35 @@ def average_precision_one_vs_rest(
     rows = positives + ranking.num_negative - ranking.negatives_before
     average = mean_where(positives / jnp.maximum(rows, 1), ranking.is_positive)
     return jnp.where(ranking.has_nan, jnp.nan, average)
+
+
+@functools.partial(jax.jit, static_argnames="percent")
+def sensitivity_at_specificity(
+    scores: Float[Array, " N"], is_positive: Bool[Array, " N"], is_counted: Bool[Array, " N"], *, percent: int
+) -> Float[Array, ""]:
+    """Finds the largest share of positives found by a threshold that lets at least `percent` % of negatives pass.
+
+    A threshold s ≥ t takes tied rows together; one above all scores, with sensitivity 0, always exists. Nothing is
+    interpolated, and the share of negatives is compared in whole numbers.
+
+    Args:
+      scores: Larger means more likely positive; infinite ones rank as such.
+      is_positive: The class against the rest.
+      is_counted: False for padding rows, whose scores may be anything.
+      percent: The specificity, 0 … 100, static.
+
+    Returns:
+      The sensitivity in [0, 1]; NaN without a positive, without a negative, or if a score that counts is NaN.
+
+    Cost: one sort of N (shared with the AUROC inside one jit), O(N) otherwise.
+    """
+    ranking = _rank(scores, is_positive, is_counted)
+    part = math.gcd(percent, 100)
+    allowed = ranking.num_negative * ((100 - percent) // part) // (100 // part)
+    is_allowed = ranking.num_negative - ranking.negatives_before <= allowed
+    found = jnp.max(jnp.where(is_allowed, ranking.num_positive - ranking.positives_before, 0), initial=0)
+    is_defined = (ranking.num_positive > 0) & (ranking.num_negative > 0) & ~ranking.has_nan
+    return jnp.where(is_defined, found / jnp.maximum(ranking.num_positive, 1), jnp.nan)
 
 
 def mean_where(values: Float[Array, " N"], is_counted: Bool[Array, " N"]) -> Float[Array, ""]:

@@ -12,16 +12,15 @@ from jaxal.data.splits import hold_out, max_held_out
 from jaxal.evaluation.metrics import Metrics, evaluate, undefined
 from jaxal.evaluation.rows import MetricRow, pool_rows, split_rows, subgroup_rows
 from jaxal.experiment.asking import ask, asked_rows, padded_answers
-from jaxal.experiment.keys import FIT
+from jaxal.experiment.fitting import fit_round
 from jaxal.experiment.setup import Experiment
-from jaxal.experiment.state import ExperimentState, round_key, state_template
+from jaxal.experiment.state import ExperimentState, state_template
 from jaxal.models.model import Variables
-from jaxal.pool import UNLABELED, PoolState, Query, reveal
+from jaxal.pool import UNLABELED, PoolState, Query, class_counts, reveal
 from jaxal.training.calibration import thresholded
 from jaxal.training.inference import apply_images
 from jaxal.training.placement import take_images
-from jaxal.training.shallow import SVMChoice, fit_linear_svm
-from jaxal.training.trainer import EvaluationSet, FitResult, fit
+from jaxal.training.trainer import EvaluationSet, FitResult
 from jaxal.typing import Array
 
 __all__ = ["RoundRecord", "run_round", "start", "tell"]
@@ -34,7 +33,6 @@ class RoundRecord(NamedTuple):
     seconds_train: float
     best_epoch: int
     num_epochs: int  # run, up to a stop
-    svm: SVMChoice | None = None  # of a support vector machine, which is fitted as if in one epoch
 
 
 def start(
@@ -78,62 +76,48 @@ def _fit_and_evaluate(
     experiment: Experiment, state: ExperimentState, on_steps: Callable[[int], None]
 ) -> tuple[ExperimentState, RoundRecord]:
     began = time.perf_counter()
-    begin = state.variables if experiment.config.training.start == "continue" and int(state.pool.round) > 0 else None
-    asking = _fit(experiment, state.pool, begin, on_steps)
-    # What is scored starts from its own beginning in every round, on all that the other has asked for.
+    continues = experiment.config.training.start == "continue" and int(state.pool.round) > 0
+    asking = _fit(experiment, state.pool, state.variables if continues else None, on_steps)
+    # A model that does not ask starts from its own beginning in every round, on all that the other has asked for.
     last = asking if experiment.scored is None else _fit(experiment.scored, state.pool, None, on_steps)
     jax.block_until_ready((asking.result.variables, last.result.variables))
     seconds_train = time.perf_counter() - began
     scored = experiment.scored or experiment
     rows = list(pool_rows(np.asarray(state.pool.labels), experiment.class_names, experiment.minority))
-    class_counts = jnp.bincount(jnp.maximum(last.labels, -1) + 1, length=len(experiment.class_names) + 1)[1:]
+    rows += last.told
+    counts = class_counts(state.pool._replace(labels=last.labels), num_classes=len(experiment.class_names))
     for name, evaluation_set in {"validation": last.validation, **scored.test_sets}.items():
-        rows += _scored(scored, last.result, class_counts, name, evaluation_set)
-    record = RoundRecord(tuple(rows), seconds_train, last.result.best_epoch, last.result.num_epochs, last.svm)
+        rows += _scored(scored, last.result, name, evaluation_set, counts)
+    record = RoundRecord(tuple(rows), seconds_train, last.result.best_epoch, last.result.num_epochs)
     return state._replace(variables=asking.result.variables), record
 
 
 class _Fitted(NamedTuple):
     result: FitResult
-    svm: SVMChoice | None
+    told: list[MetricRow]
     labels: Array  # int32 [N], those that trained it
     validation: EvaluationSet
 
 
 def _fit(experiment: Experiment, pool: PoolState, begin: Variables | None, on_steps: Callable[[int], None]) -> _Fitted:
     """Fit an experiment's model to the labels that there are."""
-    model, config = experiment.model, experiment.config.training
     max_labeled = int(np.sum(experiment.initial_labels != UNLABELED)) + sum(experiment.query_sizes)
-    training_labels, validation = _fit_sets(experiment, pool.labels, max_labeled)
-    key, svm = round_key(experiment, int(pool.round), FIT), None
-    if config.classifier == "linear_svm":
-        fitted, svm = fit_linear_svm(model, key, experiment.pool_images, training_labels)
-        on_steps(int(jnp.any(training_labels >= 0)))
-    else:
-        fitted = fit(
-            model,
-            config,
-            key,
-            experiment.pool_images,
-            training_labels,
-            validation,
-            positive_class=experiment.minority,
-            max_labeled=max_labeled,
-            begin=begin,
-            on_steps=on_steps,
-        )
-    return _Fitted(fitted, svm, training_labels, validation)
+    labels, validation = _fit_sets(experiment, pool.labels, max_labeled)
+    fitted, told = fit_round(
+        experiment, int(pool.round), labels, validation, max_labeled=max_labeled, begin=begin, on_steps=on_steps
+    )
+    return _Fitted(fitted, told, labels, validation)
 
 
 def _scored(
-    experiment: Experiment, fitted: FitResult, class_counts: Array, name: str, evaluation_set: EvaluationSet
+    experiment: Experiment, fitted: FitResult, name: str, evaluation_set: EvaluationSet, counts: Array
 ) -> list[MetricRow]:
-    """Score a fitted model on a set, and on its subgroups from the same logits."""
+    """Score a fitted model on a set, and on its subgroups from the same logits; counts are of the labels it knows."""
     images, labels, is_counted = evaluation_set
-    config = experiment.config.training
-    logits = apply_images(experiment.model, fitted.variables, images, config.inference_batch_size)
-    if config.thresholding:
-        logits = thresholded(logits, class_counts)
+    batch_size = experiment.config.training.inference_batch_size
+    logits = apply_images(experiment.model, fitted.variables, images, batch_size)
+    if experiment.config.training.thresholding:
+        logits = thresholded(logits, counts)
 
     def score(is_counted: Array) -> Metrics:
         metrics = jax.device_get(evaluate(logits, labels, is_counted, positive_class=experiment.minority))

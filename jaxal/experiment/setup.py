@@ -10,14 +10,17 @@ import numpy as np
 
 from jaxal.config.losses import LDAMConfig
 from jaxal.config.study import ExperimentConfig
+from jaxal.data.augment import augmented_once
 from jaxal.data.dataset import Dataset, parts_of
 from jaxal.data.loading import Images
 from jaxal.data.schedule import initial_labels, query_sizes
 from jaxal.data.subgroups import subgroups
 from jaxal.experiment.embeddings import OnImages, Start
+from jaxal.experiment.keys import AUGMENT_POOL, purpose_key
 from jaxal.experiment.source import make_network, open_source_model, source_logits
 from jaxal.experiment.trunk import embedded_parts, last_layer
 from jaxal.models.facts import is_frozen
+from jaxal.models.grouped_head import grouped_head
 from jaxal.models.model import Model
 from jaxal.models.normalized_head import normalized_head
 from jaxal.models.pretrained import check_weights, pretrained_model
@@ -27,6 +30,7 @@ from jaxal.strategies.registry import make_strategy
 from jaxal.strategies.strategy import Strategy
 from jaxal.training.augmentation import augmented
 from jaxal.training.placement import place_images
+from jaxal.training.regrouping import max_pseudo_classes
 from jaxal.training.trainer import EvaluationSet
 from jaxal.typing import Array, Float, Shaped
 
@@ -96,7 +100,10 @@ def make_experiment(
     else:
         model = augmented(pretrained_model(network, config.model, weights.sha256), config.augmentation)
         whole = {name: part.images for name, part in parts.items()}
-    model = _with_head(model, config)
+        if config.augmentation.mode == "pool_once":
+            key = purpose_key(config.seed, 0, AUGMENT_POOL)
+            whole["pool"] = augmented_once(config.augmentation, key, whole["pool"], dataset.pool.sample_ids)
+    model = _with_head(model, config, num_classes)
     images = place_images(whole, config.data.images_in_memory)
     sets = {
         name: EvaluationSet(images[name], jnp.asarray(part.labels), jnp.ones(len(part.labels), bool))
@@ -127,9 +134,12 @@ def make_experiment(
     )
 
 
-def _with_head(model: Model, config: ExperimentConfig) -> Model:
-    loss = config.training.loss
-    return normalized_head(model, loss.scale) if isinstance(loss, LDAMConfig) else model
+def _with_head(model: Model, config: ExperimentConfig, num_classes: int) -> Model:
+    """Put in place of a model's last layer what its training needs."""
+    training = config.training
+    if training.regrouping != "none":
+        model = grouped_head(model, num_classes, training.regrouping)
+    return normalized_head(model, training.loss.scale) if isinstance(training.loss, LDAMConfig) else model
 
 
 def _with_query_model(config: ExperimentConfig, dataset: Dataset, on_embedded: OnImages) -> Experiment:
@@ -142,17 +152,27 @@ def _with_query_model(config: ExperimentConfig, dataset: Dataset, on_embedded: O
     # They see the same images, which lie on the device once.
     network = make_model(scored, dataset)
     sha256 = check_weights(network, scored.model).sha256
-    model = _with_head(augmented(pretrained_model(network, scored.model, sha256), scored.augmentation), scored)
+    model = augmented(pretrained_model(network, scored.model, sha256), scored.augmentation)
+    model = _with_head(model, scored, len(dataset.class_names))
     return experiment._replace(scored=experiment._replace(config=scored, model=model, weights_sha256=sha256))
 
 
 def make_model(config: ExperimentConfig, dataset: Dataset) -> Model:
     """Make the config's network, with random initial variables, for the data's images and classes.
 
+    Where classes are regrouped its last layer has a column for as many pseudo-classes as the run may come to. Images
+    are standardized as its pretrained weights need it, else by the data's own mean and deviation.
+
     Raises:
         ConfigError: the images do not fit the network.
     """
-    return make_network(config.model, dataset, len(dataset.class_names))
+    num_columns = len(dataset.class_names)
+    if config.training.regrouping != "none":
+        known, sizes = plan_labels(config, dataset)
+        num_columns = max_pseudo_classes(
+            int(np.sum(known >= 0)) + sum(sizes), num_columns, config.training.regrouping_limit
+        )
+    return make_network(config.model, dataset, num_columns)
 
 
 def plan_labels(config: ExperimentConfig, dataset: Dataset) -> tuple[np.ndarray, tuple[int, ...]]:

@@ -12,6 +12,7 @@ from jaxal.config.reading import experiment_config
 from jaxal.config.strategies import BudgetSplitConfig, CBDALConfig
 from jaxal.config.strategy_words import source_rules
 from jaxal.config.study import ArmConfig, ExperimentConfig, StudyConfig
+from jaxal.config.training import TrainingConfig
 from jaxal.data.dataset import Dataset, Part
 from jaxal.data.embedding_manifest import digest_of
 from jaxal.data.problems import counted
@@ -24,6 +25,7 @@ from jaxal.models.pretrained import model_name
 from jaxal.models.weights import LoadReport
 from jaxal.study.protocol_notes import protocol_notes
 from jaxal.training.batches import steps_per_epoch
+from jaxal.training.sampling import epoch_size
 
 __all__ = ["ArmPlan", "SourceFacts", "StudyPlan", "plan_study"]
 
@@ -98,15 +100,12 @@ def _plan_arm(study: StudyConfig, arm: ArmConfig, dataset: Dataset) -> ArmPlan:
     known, query_sizes = plan_labels(config, dataset)
     num_labeled = tuple(itertools.accumulate([int(np.sum(known >= 0)), *query_sizes]))
     training_share = 1 if dataset.validation is not None else 1 - study.data.split.validation_fraction
-    training = config.training
-    steps = tuple(steps_per_epoch(round(size * training_share), training.batch_size) for size in num_labeled)
-    num_epochs = training.num_epochs
-    if training.classifier == "linear_svm":
-        steps, num_epochs = tuple(min(each, 1) for each in steps), 1
+    sizes = (_epoch_size(config.training, dataset, round(size * training_share)) for size in num_labeled)
+    has_epochs = config.training.classifier == "network"
+    steps = tuple(steps_per_epoch(size, config.training.batch_size) if has_epochs else 1 for size in sizes)
     steps = steps if query_facts is None else tuple(2 * each for each in steps)
-    return ArmPlan(
-        arm.name, num_labeled, steps, num_epochs, facts, embeddings_sha256, _source_facts(config, dataset), query_facts
-    )
+    source, num_epochs = _source_facts(config, dataset), config.training.num_epochs if has_epochs else 1
+    return ArmPlan(arm.name, num_labeled, steps, num_epochs, facts, embeddings_sha256, source, query_facts)
 
 
 def _model_of(study: StudyConfig, arm: ArmConfig, dataset: Dataset, model: ModelConfig) -> tuple[ModelFacts, str]:
@@ -139,6 +138,14 @@ def _source_notes(study: StudyConfig, arms: tuple[ArmPlan, ...]) -> list[str]:
         f"Source model of {names}: {source.name} by its own {source.num_classes} classes, weights of"
         f" {source.weights.source} (SHA-256 {source.weights.sha256}){notes}. It is never trained."
     ]
+
+
+def _epoch_size(training: TrainingConfig, dataset: Dataset, num_labeled: int) -> int:
+    """Count the rows of an epoch; where that depends on the labels' classes, as if these were like the pool's."""
+    if training.sampling != "oversample":
+        return num_labeled
+    counts = np.bincount(dataset.pool.labels, minlength=len(dataset.class_names))
+    return epoch_size(training.sampling, np.ceil(counts * (num_labeled / counts.sum())).astype(int))
 
 
 def _notes(study: StudyConfig, dataset: Dataset, arms: tuple[ArmPlan, ...]) -> list[str]:

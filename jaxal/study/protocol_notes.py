@@ -40,12 +40,6 @@ def _arm_notes(study: StudyConfig, arm: ArmConfig) -> Iterator[str]:
             "A query model is fitted and asks; the model is trained on the same labels, from its own start in every"
             " round, and scored. Seconds of training are those of both."
         )
-    if training.classifier == "linear_svm":
-        yield (
-            "The last layer is a linear support vector machine on the embeddings, each class against the rest, C by"
-            " cross-validation on the labels; its decision values are the logits. With less than two labeled classes"
-            " nothing is fitted, and scores stay empty. The journal has C and folds of each round."
-        )
     if training.start == "continue" and arm.kind == "active":
         yield "Each fit goes on from the variables that the round before kept, with a new optimizer."
     if training.early_stop:
@@ -56,11 +50,34 @@ def _arm_notes(study: StudyConfig, arm: ArmConfig) -> Iterator[str]:
             f"Batches of {training.batch_size} go through the network {training.micro_batch_size} images at a time:"
             " one step by the mean of the gradients; batch norm goes by each part."
         )
+    if training.sampling == "oversample":
+        yield (
+            "Rows of rarer classes are repeated up to the count of the largest: epochs are longer, and their steps are"
+            " estimated as if labels fell on classes as the pool does."
+        )
+    if training.sampling == "class_balanced":
+        yield "Each place of a batch draws one of the classes found, then a row of it."
+    if training.regrouping != "none":
+        score = "the sum of their probabilities" if training.regrouping == "sum" else "the most probable of them"
+        yield (
+            "Each class is split into as many clusters as it has labels for each one of the rarest class, up to"
+            f" {training.regrouping_limit}, and scored by {score}."
+        )
     if training.thresholding:
-        yield "Models are scored by their probabilities divided by the classes' shares of the labels that trained them."
+        yield "Probabilities are divided by the classes' shares of the labels before they are scored."
+    if training.classifier == "linear_svm":
+        yield (
+            "A linear support vector machine takes the last layer's place, each class against the rest; its decision"
+            " values are the logits, and epochs and steps do not apply. Its cost is chosen by 10 folds, or as many as"
+            " the rarest class found has labels: pool, svm_folds in metrics.csv. With less than two classes nothing is"
+            " fitted, and scores stay empty."
+        )
     augmentation = arm.augmentation or study.augmentation
     if not augmentation.is_none:
-        yield f"Training images are changed by chance: {_changes(augmentation)}."
+        if augmentation.mode == "pool_once":
+            yield f"Each image of the pool is changed once by chance, for choosing too: {_changes(augmentation)}."
+        else:
+            yield f"Training images are changed by chance: {_changes(augmentation)}."
 
 
 def _changes(augmentation: AugmentationConfig) -> str:
@@ -68,4 +85,8 @@ def _changes(augmentation: AugmentationConfig) -> str:
     told = [axes[augmentation.flips]] if augmentation.flips != "none" else []
     if augmentation.rotation:
         told.append(f"turned by up to ±{augmentation.rotation:g}°")
+    if augmentation.elastic:
+        told.append(f"deformed by {augmentation.elastic:g} pixels (standard deviation)")
+    if augmentation.blur:
+        told.append(f"blurred by up to {augmentation.blur:g} pixels (standard deviation)")
     return ", ".join(told)

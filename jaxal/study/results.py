@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from jaxal.config.study import StudyConfig
+from jaxal.evaluation.comparison import active_learning_gain
 from jaxal.evaluation.rows import MetricRow
 from jaxal.store.files import write_if_changed
 from jaxal.study.rounds import recorded_rounds
@@ -71,15 +72,35 @@ def write_results(study: StudyConfig, workdir: Path) -> list[dict[str, Any]]:
     """
     rows = result_rows(study, workdir)
     write_if_changed(workdir / "results.csv", _csv(RESULT_COLUMNS, [_cells(row) for row in rows]))
+    gains = _gains(study, rows)
     metrics = [
         (arm, seed, number, *MetricRow(*row))
         for arm, seed, number, event in _recorded(study, workdir)
-        for row in event["metrics"]
+        for row in [*event["metrics"], *gains.get((arm, seed, number), ())]
     ]
     write_if_changed(
         workdir / "metrics.csv", _csv(METRIC_COLUMNS, [[_cell(value) for value in row] for row in metrics])
     )
     return rows
+
+
+def _gains(study: StudyConfig, rows: list[dict[str, Any]]) -> dict[tuple[str, int, int], list[MetricRow]]:
+    """Compare each run with the first arm that has every label and the same seed: G_AL over the rounds so far.
+
+    Of balanced accuracy on the test set. Nothing where no such arm is finished, or of the arm itself.
+    """
+    full_arm = next((arm.name for arm in study.arms if arm.kind == "full"), None)
+    full = {row["seed"]: row["balanced_accuracy"] for row in rows if row["arm"] == full_arm}
+    so_far: dict[tuple[str, int], list[float | None]] = {}
+    gains = {}
+    for row in rows:
+        arm, seed = row["arm"], row["seed"]
+        if arm != full_arm and full.get(seed) is not None:
+            accuracies = so_far.setdefault((arm, seed), [])
+            accuracies.append(row["balanced_accuracy"])
+            gain = active_learning_gain(accuracies, full[seed])
+            gains[arm, seed, row["round"]] = [MetricRow("test", "", "active_learning_gain", gain)]
+    return gains
 
 
 def metric_rows(workdir: Path) -> list[dict[str, Any]]:

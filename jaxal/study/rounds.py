@@ -216,7 +216,6 @@ def _commit(
                 "metrics": [list(row) for row in record.metrics],
                 "best_epoch": record.best_epoch,
                 "epochs": record.num_epochs,
-                **({} if record.svm is None else {"svm": record.svm._asdict()}),
                 "seconds": {
                     "train": record.seconds_train,
                     "embed": None if info is None else info.seconds_embed,

@@ -20,9 +20,10 @@ AUGMENT = 2**31
 def augmented(model: Model, config: AugmentationConfig) -> Model:
     """Let a model augment the images that it is trained on; with nothing to change it is the model itself.
 
-    The network's own noise is that of the model without augmentation. With batches in parts, every part is a batch.
+    Where the pool is changed once there is nothing left to change either. The network's own noise is that of the model
+    without augmentation. With batches in parts, every part is a batch.
     """
-    if config.is_none:
+    if config.is_none or config.mode == "pool_once":
         return model
 
     def changed(key: PRNGKey, images: Array) -> Array:

@@ -6,18 +6,20 @@ from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 from jaxal.config.training import TrainingConfig
 from jaxal.data.loading import Images
 from jaxal.errors import InputError
 from jaxal.evaluation.metrics import Metrics, evaluate, is_better, selection_score
 from jaxal.models.model import Model, Variables
-from jaxal.training.batches import epoch_batches, steps_per_epoch
+from jaxal.training.batches import steps_per_epoch
 from jaxal.training.inference import apply_images
+from jaxal.training.sampling import epoch_size, largest_epoch_size, sampled_batches
 from jaxal.training.steps import FitPlan, new_fit, run_epoch
 from jaxal.typing import Array, Bool, Int32, PRNGKey, Shaped
 
-__all__ = ["EvaluationSet", "FitResult", "evaluate_model", "fit"]
+__all__ = ["EvaluationSet", "FitResult", "evaluate_model", "fit", "initial_variables"]
 
 
 class EvaluationSet(NamedTuple):
@@ -50,6 +52,11 @@ def evaluate_model(
     return evaluate(logits, evaluation_set.labels, evaluation_set.is_counted, positive_class=positive_class)
 
 
+def initial_variables(model: Model, key: PRNGKey) -> Variables:
+    """Return what a fit with this key begins with where it is not told."""
+    return model.init(jax.random.split(key, 3)[0])
+
+
 def fit(
     model: Model,
     config: TrainingConfig,
@@ -61,6 +68,7 @@ def fit(
     positive_class: int,
     max_labeled: int,
     begin: Variables | None = None,
+    targets: Int32[Array, " N"] | None = None,
     on_steps: Callable[[int], None] = lambda num_steps: None,
 ) -> FitResult:
     """Fit a model to the labeled rows, and keep the variables of the best validation AUROC.
@@ -79,6 +87,7 @@ def fit(
         positive_class: the class whose AUROC counts where there are two.
         max_labeled: the largest labeled set of the run; fixes the shapes.
         begin: variables to begin with, which are not changed; freshly initialized ones where absent.
+        targets: what the model's training logits are told of each labeled row in place of its class.
         on_steps: called as each epoch ends, with the number of optimization steps it took; and once with all that an
             early stop leaves out.
 
@@ -88,29 +97,31 @@ def fit(
     Raises:
         InputError: more rows are labeled than max_labeled.
     """
-    init_key, shuffle_key, noise_key = jax.random.split(key, 3)
+    _, shuffle_key, noise_key = jax.random.split(key, 3)
     # A copy, because the fit's own buffers are donated.
-    variables = model.init(init_key) if begin is None else jax.tree.map(jnp.copy, begin)
+    variables = initial_variables(model, key) if begin is None else jax.tree.map(jnp.copy, begin)
     num_labeled = int(jnp.sum(labels >= 0))
     if num_labeled == 0:
         return FitResult(variables, 0, 0)
     if num_labeled > max_labeled:
         raise InputError(f"max_labeled: {num_labeled} rows are labeled, more than the {max_labeled} that were planned")
-    num_steps = steps_per_epoch(num_labeled, config.batch_size)
-    max_steps = steps_per_epoch(max_labeled, config.batch_size)
-    plan = FitPlan(
-        total_steps=jnp.asarray(num_steps * config.num_epochs, jnp.float32),
-        class_counts=jnp.bincount(jnp.maximum(labels, -1) + 1, length=model.spec.num_classes + 1)[1:],
-    )
+    num_classes, sampling = model.spec.num_classes, config.sampling
+    class_counts = jnp.bincount(jnp.maximum(labels, -1) + 1, length=num_classes + 1)[1:]
+    num_steps = steps_per_epoch(epoch_size(sampling, np.asarray(class_counts)), config.batch_size)
+    max_steps = steps_per_epoch(largest_epoch_size(sampling, max_labeled, num_classes), config.batch_size)
+    plan = FitPlan(jnp.asarray(num_steps * config.num_epochs, jnp.float32), class_counts)
     # Copies and separate arrays, because both the fit's and the best's buffers are donated as they are renewed.
     worst = (jnp.full((), -jnp.inf, jnp.float32), jnp.full((), -jnp.inf, jnp.float32))
     best = _Best(jax.tree.map(jnp.copy, variables), worst, jnp.asarray(0, jnp.int32))
     state = new_fit(config, variables)
+    targets = labels if targets is None else targets
     epoch = 0
     for epoch in range(1, config.num_epochs + 1):
         epoch_key = jax.random.fold_in(shuffle_key, epoch)
-        batches = epoch_batches(epoch_key, labels, num_steps=max_steps, batch_size=config.batch_size)
-        state = run_epoch(model, config, state, noise_key, images, labels, batches, num_steps, plan)
+        batches = sampled_batches(
+            sampling, epoch_key, labels, class_counts, num_steps=max_steps, batch_size=config.batch_size
+        )
+        state = run_epoch(model, config, state, noise_key, images, targets, batches, num_steps, plan)
         is_validated = epoch % config.validate_every == 0 or epoch == config.num_epochs
         if is_validated:
             metrics = evaluate_model(model, config, state.variables, validation, positive_class)

@@ -1,4 +1,4 @@
-"""Random flips and rotations: exact where they can be, drawn by key and place."""
+"""Random flips, rotations, deformations and blur: exact where they can be, drawn by key and place."""
 
 import functools
 
@@ -9,7 +9,10 @@ import pytest
 from scipy import ndimage
 
 from jaxal.config.augmentation import AugmentationConfig
-from jaxal.data.augment import augment, flip, rotate
+from jaxal.data.augment import augment, augmented_once, flip
+from jaxal.data.blur import blur
+from jaxal.data.loading import Images
+from jaxal.data.warp import displacements, rotate
 
 RNG = np.random.default_rng(0)
 IMAGES = RNG.integers(0, 256, (40, 6, 5, 2), dtype=np.uint8)
@@ -119,3 +122,50 @@ def test_a_flip_is_where_it_is_asked_for():
     found = flip(jnp.asarray(SQUARES), is_flipped, axis=1)
     np.testing.assert_array_equal(found[1:3], SQUARES[1:3])
     np.testing.assert_array_equal(found[::3], SQUARES[::3, ::-1])
+
+
+@pytest.mark.parametrize("shape", [(6, 5), (9, 30)])
+@pytest.mark.parametrize("widths", [(0.0, 0.5, 1.3)])
+def test_blur_is_scipy_s_with_reflection_at_the_border(shape, widths):
+    images = RNG.integers(0, 256, (3, *shape, 2), dtype=np.uint8)
+    found = np.asarray(blur(jnp.asarray(images), jnp.asarray(widths), largest=2.0))
+    np.testing.assert_array_equal(found[0], images[0])
+    for width, image, other in zip(widths[1:], images[1:], found[1:], strict=True):
+        for channel in range(2):
+            expected = ndimage.gaussian_filter(image[..., channel] * 1.0, width, radius=6, mode="reflect")
+            np.testing.assert_allclose(other[..., channel], expected, atol=0.01)
+
+
+def test_a_displacement_has_variance_one_and_is_smooth():
+    fields = np.asarray(jax.vmap(lambda key: displacements(key, 12, 9, 2.0))(jax.random.split(KEY, 400)))
+    assert fields.shape == (400, 2, 12, 9)
+    np.testing.assert_allclose(fields.std(axis=0), 1, atol=0.15)
+    neighbors = np.mean(fields[:, :, 1:] * fields[:, :, :-1], axis=(0, 1, 2, 3))
+    assert neighbors == pytest.approx(np.exp(-1 / (4 * 2.0**2)), abs=0.02)  # of a Gaussian field, at distance 1
+    assert abs(np.mean(fields[:, 0] * fields[:, 1])) < 0.05
+
+
+def test_a_deformation_by_next_to_nothing_is_the_identity_and_two_keys_differ():
+    images = jnp.asarray(IMAGES)
+    np.testing.assert_allclose(augment(AugmentationConfig(elastic=1e-6), KEY, images), IMAGES, atol=0.01)
+    config = AugmentationConfig(elastic=2.0, blur=1.0)
+    one, other = augment(config, KEY, images), augment(config, jax.random.key(1), images)
+    assert one.dtype == jnp.float32
+    assert np.mean(np.isclose(one, other)) < 0.1
+    assert np.min(one) >= 0
+    assert np.max(one) <= 255.001
+
+
+def test_an_image_changed_once_is_so_wherever_it_stands():
+    whole = np.repeat(IMAGES, 2, axis=0)
+    ids = np.arange(80, dtype=np.int32) + 1000
+    config = AugmentationConfig(flips="both", rotation=30.0, blur=1.0)
+    read = augmented_once(config, KEY, Images(lambda rows: whole[rows], 80, (6, 5, 2)), ids).read
+    at_once = read(np.arange(80))
+    assert at_once.dtype == np.uint8
+    order = RNG.permutation(80)
+    np.testing.assert_array_equal(read(order), at_once[order])
+    np.testing.assert_array_equal(read(np.array([70])), at_once[70:71])
+    assert not np.array_equal(at_once[::2], at_once[1::2])
+    images = Images(lambda rows: whole[rows], 80, (6, 5, 2))
+    assert augmented_once(AugmentationConfig(mode="pool_once"), KEY, images, ids) is images

@@ -1,12 +1,13 @@
 """Metrics against scikit-learn, over four shapes, and what happens where a metric is not defined."""
 
+import itertools
 import warnings
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from scipy.special import log_softmax, logsumexp
+from scipy.special import log_softmax, logsumexp, softmax
 from sklearn import metrics as reference
 
 from jaxal.errors import InputError
@@ -32,6 +33,22 @@ def random_case(seed, num_rows, num_classes):
     return logits, labels, is_counted
 
 
+def expected_sensitivity(is_class, scores, specificity):
+    false_alarms, found, _ = reference.roc_curve(is_class, scores, drop_intermediate=False)
+    return found[false_alarms <= 1 - specificity + 1e-9].max()
+
+
+def expected_error(probabilities, predicted, labels):
+    confidence = np.round(probabilities.max(1), 6)
+    edges, error = np.arange(16) / 15, 0.0
+    for low, high in itertools.pairwise(edges):
+        inside = (confidence > low + 2e-6) & (confidence <= high + 2e-6)
+        if inside.any():
+            hit_share = (predicted == labels)[inside].mean()
+            error += inside.mean() * abs(hit_share - probabilities.max(1)[inside].mean())
+    return error
+
+
 def expected_metrics(logits, labels, is_counted, positive_class):
     logits, labels, num_classes = logits[is_counted].astype(np.float64), labels[is_counted], logits.shape[1]
     predicted, num = logits.argmax(1), len(labels)
@@ -49,6 +66,12 @@ def expected_metrics(logits, labels, is_counted, positive_class):
                 precision=hits / num_predicted if num_predicted else np.nan,
                 f1=reference.f1_score(is_class, predicted == c) if count + num_predicted else np.nan,
                 specificity=(~is_class & (predicted != c)).sum() / (num - count) if count < num else np.nan,
+                **{
+                    f"sensitivity_at_specificity_{percent}": (
+                        expected_sensitivity(is_class, scores, percent / 100) if 0 < count < num else np.nan
+                    )
+                    for percent in (90, 95)
+                },
                 count=count,
                 prevalence=count / num,
             )
@@ -61,6 +84,7 @@ def expected_metrics(logits, labels, is_counted, positive_class):
         balanced_accuracy=reference.balanced_accuracy_score(labels, predicted),
         accuracy=reference.accuracy_score(labels, predicted),
         loss=-log_softmax(logits, axis=1)[np.arange(num), labels].mean(),
+        calibration_error=expected_error(softmax(logits, axis=1), predicted, labels),
         per_class=per_class,
     )
 
@@ -106,6 +130,16 @@ def test_the_confusion_table_of_peng_et_al():
     assert float(metrics.per_class.precision[1]) == pytest.approx(0.065, abs=5e-4)
     # The figure's F1 of .119 combines rounded precision and recall; the counts give 140/1170 = .1197.
     assert float(metrics.per_class.f1[1]) == pytest.approx(140 / 1170)
+
+
+def test_sensitivity_at_a_specificity_that_no_threshold_meets_exactly():
+    """Twenty negatives, .9 and .95 let two and one of them pass; the third best row is tied with a negative."""
+    scores = np.r_[5.0, 4.0, 3.0, 2.0, 4.5, 3.0, np.zeros(18)]
+    labels = np.r_[np.ones(4), np.zeros(20)].astype(np.int32)
+    logits = jnp.asarray(np.stack([np.zeros(24), scores], axis=1), jnp.float32)
+    metrics = evaluate(logits, jnp.asarray(labels), jnp.ones(24, bool), positive_class=1)
+    assert float(metrics.per_class.sensitivity_at_specificity_90[1]) == 1
+    assert float(metrics.per_class.sensitivity_at_specificity_95[1]) == 0.5
 
 
 @pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf])
@@ -165,8 +199,8 @@ def test_one_class_scores_may_be_infinite_but_not_nan():
 def test_selection_compares_auroc_first_and_falls_back_to_the_loss():
     def score(auroc, loss):
         blank = jnp.full((), jnp.nan)
-        per_class = ClassMetrics(*[jnp.zeros(2)] * 8)
-        return selection_score(Metrics(jnp.asarray(auroc), blank, blank, blank, jnp.asarray(loss), per_class))
+        per_class = ClassMetrics(*[jnp.zeros(2)] * len(ClassMetrics._fields))
+        return selection_score(Metrics(jnp.asarray(auroc), blank, blank, blank, jnp.asarray(loss), blank, per_class))
 
     assert is_better(score(0.9, 2.0), score(0.8, 1.0))
     assert is_better(score(0.9, 1.0), score(0.9, 2.0))

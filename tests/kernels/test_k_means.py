@@ -82,7 +82,7 @@ def test_the_clusters_are_those_of_the_textbook_from_the_same_start(seed, num_cl
     np.testing.assert_allclose(result.centers[:num_clusters], centers, rtol=1e-5)
 
 
-@pytest.mark.parametrize("num_clusters", [5, 24])
+@pytest.mark.parametrize("num_clusters", [pytest.param(5, marks=pytest.mark.slow), 24])
 @pytest.mark.parametrize("kind", ["normal", "duplicates"])
 def test_measuring_only_what_moved_changes_no_step(kind, num_clusters):
     # Dozens of steps: most of them move a few centers only, and every member is settled in one of the two ways.
@@ -193,7 +193,7 @@ def test_a_second_step_is_not_taken_when_one_is_asked_for():
     np.testing.assert_array_equal(twice.centers, [[1.0], [10.0]])
 
 
-@pytest.mark.parametrize("kind", ["normal", "integer", "duplicates"])
+@pytest.mark.parametrize("kind", [pytest.param("normal", marks=pytest.mark.slow), "integer", "duplicates"])
 def test_neither_blocks_nor_missing_centers_change_the_outcome(kind):
     rng = np.random.default_rng(3)
     z, centers = jnp.asarray(rows(rng, kind, 24, 3)), jnp.asarray(rows(rng, kind, 5, 3))

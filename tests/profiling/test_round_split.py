@@ -7,7 +7,7 @@ import pytest
 from jaxal.cli import main
 from jaxal.config.reading import load_study
 from jaxal.errors import ConfigError
-from jaxal.experiment import rounds
+from jaxal.experiment import fitting
 from jaxal.profiling.round_split import Phase, RoundSplit, round_markdown, split_round
 from jaxal.training.trainer import FitResult
 
@@ -37,7 +37,7 @@ def test_a_round_is_split_without_a_run_folder(config, tmp_path, capsys, monkeyp
         time.sleep(0.05)  # compiling the real one takes ten seconds
         return FitResult(model.init(key), 1, 1)
 
-    monkeypatch.setattr(rounds, "fit", fit)
+    monkeypatch.setattr(fitting, "fit", fit)
     assert main(["profile", "--round", config, "--training.num_epochs", "1", "--out", "split"]) == 0
     captured = capsys.readouterr()
     assert captured.out == (tmp_path / "split" / "round.md").read_text()

@@ -262,6 +262,7 @@ def test_core_set_reports_absent_peers_and_a_wrong_contestant_beside_right_ones(
     assert all(rows[name].note == "" for name in right)  # in particular: nothing was compiled again
 
 
+@pytest.mark.slow
 def test_badge_races_who_keeps_its_law(pool):
     rows = by_name(race(only(badge_task(pool, SIZE), "jaxal", "PyTorch loop, vectorised"), pool, CEILINGS, RULES))
     assert [row.status for row in rows.values()] == ["ok", "not installed", "computed"]

@@ -61,7 +61,7 @@ def check_choice(config, inputs, seed=0, query_size=Q):
     return is_candidate, num_picks - num_mixed
 
 
-@pytest.mark.parametrize("config", [CLOSED_FORM, FINER, FIXED], ids=["closed_form", "finer", "fixed"])
+@pytest.mark.parametrize("config", [CLOSED_FORM, pytest.param(FINER, marks=pytest.mark.slow), FIXED])
 @pytest.mark.parametrize("labels", ["every class labeled", "a class without labels", "one class labeled"])
 @pytest.mark.parametrize("weight_scale", [1.0, 1e4])
 def test_picks_are_candidates_by_score(config, labels, weight_scale):
@@ -73,6 +73,7 @@ def test_picks_are_candidates_by_score(config, labels, weight_scale):
     assert any(4 < each < num_free for each in num_candidates), "some rows flip, some do not, and there is a choice"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("config", [CLOSED_FORM, FIXED], ids=["closed_form", "fixed"])
 @pytest.mark.parametrize(
     ("num_rows", "dim", "num_classes", "query_size"), [(1, 3, 2, 1), (31, 5, 10, 9), (1500, 6, 3, 40)]

@@ -319,6 +319,7 @@ def test_k_means_takes_the_candidate_nearest_the_middle_of_each_cluster():
     assert info.num_fallback == 0
 
 
+@pytest.mark.slow
 def test_only_the_best_candidates_are_spread():
     inputs, _ = pool_in_places(Q)
     for diversify in ("k_means", "k_center"):

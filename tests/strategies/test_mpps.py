@@ -61,7 +61,12 @@ def test_minority_classes_take_turns(labels, normalize):
 
 
 @pytest.mark.parametrize(
-    ("num_rows", "dim", "num_classes", "query_size"), [(7, 3, 2, 3), (60, 4, 10, 9), (1500, 6, 5, 40)]
+    ("num_rows", "dim", "num_classes", "query_size"),
+    [
+        (7, 3, 2, 3),
+        pytest.param(60, 4, 10, 9, marks=pytest.mark.slow),
+        pytest.param(1500, 6, 5, 40, marks=pytest.mark.slow),
+    ],
 )
 def test_on_unseen_pools_minority_classes_take_turns(num_rows, dim, num_classes, query_size):
     for seed, kind in enumerate(KINDS):

@@ -28,7 +28,7 @@ def clusters_of(inputs, config, seed):
     return np.asarray(clusters_jit(jax.random.key(seed), *arguments, config.max_clusters).assignment)
 
 
-@pytest.mark.parametrize("config", [TypiClustConfig(max_clusters=40), FEW])
+@pytest.mark.parametrize("config", [TypiClustConfig(max_clusters=40), pytest.param(FEW, marks=pytest.mark.slow)])
 @pytest.mark.parametrize("labels", LABELS)
 def test_each_pick_is_the_most_typical_of_the_cluster_whose_turn_it_is(config, labels):
     strategy = typiclust(config, num_classes=C)

@@ -102,7 +102,17 @@ REPEATED = {
 }
 
 
+# One of each way to choose: for what compiles every strategy once more.
+FEW = {"margin", "core_set", "badge", "alfa_mix", "cb_dal", "diversified_entropy", "balanced, cb_dal"}
+
+
 def each_variant(*without: str) -> list:
     """Give all names for `parametrize`, the repeated ones marked slow."""
     names = [name for name in VARIANTS if name not in without]
     return [pytest.param(name, marks=pytest.mark.slow) if name in REPEATED else name for name in names]
+
+
+def few_variants() -> list:
+    """Give all names for `parametrize`, all but a few marked slow."""
+    assert set(VARIANTS) >= FEW
+    return [name if name in FEW else pytest.param(name, marks=pytest.mark.slow) for name in VARIANTS]

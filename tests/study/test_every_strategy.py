@@ -2,6 +2,8 @@
 
 import json
 
+import pytest
+
 from jaxal.config.reading import parse_study
 from jaxal.config.strategy_table import STRATEGIES
 from jaxal.study import run_study
@@ -11,13 +13,15 @@ from .conftest import tiny
 NAMES = [name for name in STRATEGIES if name not in ("balanced", "budget_split")] + ["balanced(entropy)"]
 
 
-def test_every_strategy_runs_in_a_study_by_name(tmp_path):
-    arms = [{"name": name.strip(")").replace("(", "."), "strategy": name} for name in NAMES]
+# Each is compiled anew: a third of them, and with -m slow all.
+@pytest.mark.parametrize("names", [NAMES[::3], pytest.param(NAMES, marks=pytest.mark.slow)], ids=["some", "all"])
+def test_every_strategy_runs_in_a_study_by_name(tmp_path, names):
+    arms = [{"name": name.strip(")").replace("(", "."), "strategy": name} for name in names]
     schedule = {"initial_fraction": 0.1, "query_size": 5, "num_rounds": 1}
     training = {"num_epochs": 1, "batch_size": 16, "loss": "bce"}
     study = parse_study(tiny(seeds=[0], arms=arms, schedule=schedule, training=training, mc_dropout={"num_draws": 4}))
     result = run_study(study, tmp_path)
-    assert len(result.table) == 2 * len(NAMES)
+    assert len(result.table) == 2 * len(names)
     for arm in arms:
         lines = (tmp_path / arm["name"] / "seed-0" / "journal.jsonl").read_text().splitlines()
         asked = next(event for event in map(json.loads, lines) if event["event"] == "asked")

@@ -95,10 +95,18 @@ def test_a_round_without_labels_has_no_score_and_the_query_trains_the_machine(fi
         assert before["balanced_accuracy"] is None
         assert after["balanced_accuracy"] > 0.1
     for arm in ("laps", "certain"):
-        first, second = [event["svm"] for event in events_of(result, arm) if event["event"] == "round"]
-        assert first == {"penalty": None, "num_folds": 0, "num_classes": 0}
-        assert second["num_classes"] > 1
-        assert second["penalty"] > 0
+        costs, folds = (
+            [
+                row[3]
+                for event in events_of(result, arm)
+                if event["event"] == "round"
+                for row in event["metrics"]
+                if row[2] == name
+            ]
+            for name in ("svm_cost", "svm_folds")
+        )
+        assert (costs[0], folds[0]) == (None, 0)
+        assert costs[1] > 0
 
 
 def test_source_and_frozen_trunk_are_one_pass_over_the_images(finished):
@@ -110,7 +118,7 @@ def test_notes_and_environment_name_the_source_model(finished, weights):
     _, result, _, notes = finished
     told = f"Source model of laps, certain: efficientnet_lite0 by its own 5 classes, weights of {weights} (SHA-256 "
     assert any(note.startswith(told) for note in notes)
-    assert any(note.startswith("The last layer is a linear support vector machine") for note in notes)
+    assert any(note.startswith("A linear support vector machine takes the last layer's place") for note in notes)
     pinned = json.loads((result.workdir / "environment.json").read_text())["weights_sha256"]
     assert pinned.keys() == {"(source model)", "laps", "certain"}
     assert len(set(pinned.values())) == 1

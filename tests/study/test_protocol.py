@@ -7,7 +7,7 @@ import pytest
 
 from jaxal.config.reading import experiment_config, parse_study
 from jaxal.data.dataset import load_source, make_dataset
-from jaxal.experiment import make_experiment, rounds, start, tell
+from jaxal.experiment import fitting, make_experiment, rounds, start, tell
 from jaxal.pool import Query
 from jaxal.study import prepare_study
 from jaxal.training.augmentation import augmented
@@ -31,9 +31,8 @@ def test_a_fit_begins_anew_or_with_what_the_round_before_kept(monkeypatch, begin
         begun.append(begin)
         return FitResult(model.init(key), 1, 1)
 
-    monkeypatch.setattr(rounds, "fit", fit)
-    monkeypatch.setattr(rounds, "evaluate_model", lambda *_: None)  # compiling a network takes ten seconds
-    monkeypatch.setattr(rounds, "split_rows", lambda *_: ())
+    monkeypatch.setattr(fitting, "fit", fit)
+    monkeypatch.setattr(rounds, "_scored", lambda *_: [])  # compiling a network takes ten seconds
     experiment = experiment_of(arms=[RANDOM], training={"start": begin})
     query = Query(jnp.arange(9, dtype=jnp.int32), jnp.zeros(9, bool))
     zeroth, _ = start(experiment)
@@ -57,6 +56,22 @@ def test_an_arm_s_augmentation_reaches_its_training_alone():
     notes = prepare_study(parse_study(tiny(**changes))).notes
     assert "random: Training images are changed by chance: flipped over both axes." in notes
     assert "turned: Training images are changed by chance: flipped over both axes, turned by up to ±15°." in notes
+
+
+def test_a_pool_changed_once_is_the_same_for_choosing_and_training():
+    changes = {"augmentation": {"rotation": 30, "elastic": 1, "blur": 1, "mode": "pool_once"}, "arms": [RANDOM]}
+    plain, changed = experiment_of(arms=[RANDOM]), experiment_of(**changes)
+    assert changed.model is plain.model
+    streamed = experiment_of(**changes, data=tiny()["data"] | {"images_in_memory": 0}).pool_images
+    rows = np.arange(len(changed.pool_ids))[::-7]  # in other batches and another order
+    np.testing.assert_array_equal(streamed.read(rows), changed.pool_images[rows])
+    share_kept = np.mean(np.asarray(changed.pool_images == plain.pool_images).all(axis=(1, 2, 3)))
+    assert share_kept < 0.05
+    for name, part in {"validation": changed.validation, **changed.test_sets}.items():
+        original = plain.validation if name == "validation" else plain.test_sets[name]
+        np.testing.assert_array_equal(part.images, original.images)
+    told = prepare_study(parse_study(tiny(**changes))).notes
+    assert any(note.startswith("Each image of the pool is changed once by chance, for choosing too") for note in told)
 
 
 def test_by_default_nothing_is_told_of_the_protocol():

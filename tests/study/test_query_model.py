@@ -11,7 +11,7 @@ from jaxal.config.models import OrganCNNConfig
 from jaxal.config.reading import experiment_config, load_study, parse_study
 from jaxal.data.dataset import load_source, make_dataset
 from jaxal.errors import ConfigError
-from jaxal.experiment import ask, asked_rows, make_experiment, rounds, start, tell
+from jaxal.experiment import ask, asked_rows, fitting, make_experiment, rounds, start, tell
 from jaxal.models.efficientnet_table import VARIANTS
 from jaxal.study import prepare_study, run_study
 from jaxal.training.trainer import FitResult
@@ -71,6 +71,7 @@ def test_a_study_names_both_models_and_pins_their_weights(models, tmp_path):
     study = parse_study(tiny(arms=arms, seeds=[0], **settings(large)))
     plan = prepare_study(study)
     assert [arm.steps for arm in plan.arms] == [(2, 2), (1,)]
+    assert [arm.num_epochs for arm in plan.arms] == [1, 1]
     assert any(note.startswith("Query model of margin: efficientnet_lite0") for note in plan.notes)
     assert any(note.startswith("margin: A query model is fitted and asks;") for note in plan.notes)
     result = run_study(study, tmp_path)
@@ -88,7 +89,7 @@ def test_fine_tuned_models_share_their_images_and_the_scored_one_always_starts_a
         fitted.append((model, begin is None))
         return FitResult(model.init(key), 1, 1)
 
-    monkeypatch.setattr(rounds, "fit", fit)
+    monkeypatch.setattr(fitting, "fit", fit)
     monkeypatch.setattr(rounds, "_scored", lambda *_: [])  # compiling a network takes ten seconds
     experiment = experiment_of(model={"width": 4}, query_model={"width": 1}, training={"start": begin})
     assert experiment.scored.pool_images is experiment.pool_images
@@ -125,7 +126,7 @@ FULL = {"name": "full", "kind": "full", "query_model": {"width": 2}}
         ),
         (
             {"model": NETWORK, "query_model": {"width": 2}, "training": {"classifier": "linear_svm"}},
-            r"arms\.0 \(cb\): training\.classifier = \"linear_svm\" is fitted on embeddings that never change",
+            r"arms\.0 \(cb\): training\.classifier = \"linear_svm\" needs embeddings that stay",
         ),
     ],
 )

@@ -111,6 +111,7 @@ def test_what_is_best_is_decided_by_auroc_then_loss_then_epoch(monkeypatch, scor
             balanced_accuracy=zero,
             accuracy=zero,
             loss=jnp.asarray(loss, jnp.float32),
+            calibration_error=zero,
             per_class=blank,
         )
 
@@ -234,7 +235,7 @@ def scripted(monkeypatch, aurocs):
     blank, zero, script = ClassMetrics(*(jnp.zeros(2) for _ in ClassMetrics._fields)), jnp.zeros(()), iter(aurocs)
 
     def evaluate(*_):
-        return Metrics(jnp.asarray(next(script), jnp.float32), zero, zero, zero, zero, blank)
+        return Metrics(jnp.asarray(next(script), jnp.float32), zero, zero, zero, zero, zero, blank)
 
     monkeypatch.setattr(trainer, "evaluate_model", evaluate)
 

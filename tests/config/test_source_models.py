@@ -1,4 +1,4 @@
-"""Settings of the shallow classifier, of source models, and of what they cannot go with."""
+"""Settings of source models, and of what they cannot go with."""
 
 import pytest
 from config_documents import document_with
@@ -15,21 +15,6 @@ def refusal(*changes) -> str:
     with pytest.raises(ConfigError) as caught:
         parse_study(document_with(*changes))
     return str(caught.value)
-
-
-def test_a_support_vector_machine_needs_a_frozen_trunk_in_each_arm():
-    svm = ("arms.0.training", {"classifier": "linear_svm", "loss": "focal"})
-    needed = 'arms.0 (random): training.classifier = "linear_svm" is fitted on embeddings that never change: set'
-    assert needed in refusal(svm)
-    assert needed in refusal(svm, ("arms.0.model", RESNET))
-    study = parse_study(document_with(svm, ("arms.0.model", RESNET | {"trunk": "frozen"})))
-    assert study.arms[0].training.classifier == "linear_svm"
-    assert study.training.classifier == "network"
-
-
-def test_a_support_vector_machine_and_ldam_are_not_both_the_last_layer():
-    svm = ("arms.0.training", {"classifier": "linear_svm", "loss": "ldam"})
-    assert "remove one of them" in refusal(svm, ("arms.0.model", RESNET | {"trunk": "frozen"}))
 
 
 def test_a_word_names_a_source_model_with_its_pretrained_weights():

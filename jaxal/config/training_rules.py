@@ -1,0 +1,67 @@
+"""What settings of training rule out in an arm: losses, models and strategies that they do not go with."""
+
+from collections.abc import Iterator
+
+from jaxal.config.augmentation import AugmentationConfig
+from jaxal.config.losses import CrossEntropyConfig
+from jaxal.config.models import ModelConfig, OrganCNNConfig
+from jaxal.config.strategies import StrategyConfig
+from jaxal.config.strategy_table import needs_of
+from jaxal.config.training import TrainingConfig
+
+__all__ = ["training_contradictions"]
+
+
+def training_contradictions(
+    training: TrainingConfig,
+    model: ModelConfig,
+    augmentation: AugmentationConfig,
+    strategy: StrategyConfig | None,
+    where: str,
+) -> Iterator[str]:
+    """List what of an arm's training contradicts itself or the rest of the arm."""
+    if training.final_learning_rate > training.learning_rate:
+        yield f"{where}: training.final_learning_rate exceeds learning_rate"
+    is_frozen = not isinstance(model, OrganCNNConfig) and model.trunk == "frozen"
+    if not augmentation.is_none and is_frozen:
+        yield (
+            f'{where}: augmentation needs trunk = "fine_tuned": through a frozen trunk every image goes once, as it is;'
+            " set that, or remove augmentation"
+        )
+    if training.micro_batch_size and training.batch_size % training.micro_batch_size:
+        yield (
+            f"{where}: training.micro_batch_size = {training.micro_batch_size} does not divide"
+            f" batch_size = {training.batch_size}"
+        )
+    if training.regrouping != "none":
+        yield from _regrouping_contradictions(training, strategy, where)
+    if training.classifier == "linear_svm":
+        yield from _svm_contradictions(training, is_frozen, where)
+
+
+def _regrouping_contradictions(training: TrainingConfig, strategy: StrategyConfig | None, where: str) -> Iterator[str]:
+    if not isinstance(training.loss, CrossEntropyConfig):
+        yield f'{where}: training.regrouping trains cross-entropy; set loss = "cross_entropy", or regrouping = "none"'
+    if training.start == "continue":
+        yield (
+            f"{where}: training.regrouping splits classes anew in each round, and no column of the last layer keeps its"
+            ' meaning; set start = "restart"'
+        )
+    needs_head = set() if strategy is None else needs_of(strategy) & {"head", "mc_logits"}
+    if needs_head:
+        yield (
+            f"{where}: the strategy needs the last layer (or draws of it), and with training.regrouping there is none"
+            " with a column for each class; choose one that needs logits or embeddings alone (`jaxal strategies`)"
+        )
+
+
+def _svm_contradictions(training: TrainingConfig, is_frozen: bool, where: str) -> Iterator[str]:
+    if not is_frozen:
+        yield f'{where}: training.classifier = "linear_svm" needs embeddings that stay: set model.trunk = "frozen"'
+    changed = [
+        name
+        for name, default in (("loss", CrossEntropyConfig()), ("sampling", "none"), ("regrouping", "none"))
+        if getattr(training, name) != default
+    ]
+    if changed:
+        yield f'{where}: training.classifier = "linear_svm" has no use for training.{", training.".join(changed)}'
