@@ -28,7 +28,8 @@ __all__ = [
 Document = dict[str, Any]
 
 # Tables of an arm that override the study's table of the same name, key by key.
-ARM_OVERRIDES = ("model", "training", "augmentation")
+ARM_OVERRIDES = ("model", "query_model", "training", "augmentation")
+MODELS = ("model", "query_model")
 # The start of a source given as text.
 TFDS = "tfds:"
 
@@ -172,8 +173,9 @@ def expand_source(document: Document) -> None:
 def expand_models(document: Document) -> None:
     """Turn every model given as a word into a table, in place; any other text stays, to be refused."""
     for node in (document, *_arms(document)):
-        if "model" in node:
-            node["model"] = model_table(node["model"])
+        for name in MODELS:
+            if name in node:
+                node[name] = model_table(node[name])
     if "source_model" in document:
         document["source_model"] = source_model_table(document["source_model"])
 
@@ -189,8 +191,9 @@ def expand_losses(document: Document) -> None:
 def complete_models(document: Document) -> None:
     """Give the default model's kind to tables of models that have none, in place, once the arms' are laid over."""
     for node in (document, *_arms(document)):
-        if "model" in node:
-            node["model"] = with_default_kind(node["model"])
+        for name in MODELS:
+            if name in node:
+                node[name] = with_default_kind(node[name])
 
 
 def _table(node: Document, name: str) -> Document:

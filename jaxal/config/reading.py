@@ -102,8 +102,9 @@ def _check_words(document: dict[str, Any], origin: str) -> None:
     for place, node in nodes.items():
         if not isinstance(node, dict):
             continue
-        if isinstance(node.get("model"), str):
-            problems.append(f"{place}model: {wrong_model_word(node['model'])}")
+        for name in ("model", "query_model"):
+            if isinstance(node.get(name), str):
+                problems.append(f"{place}{name}: {wrong_model_word(node[name])}")
         training = node.get("training")
         if isinstance(training, dict) and isinstance(training.get("loss"), str):
             problems.append(f"{place}training.loss: {wrong_loss_word(training['loss'])}")
@@ -129,10 +130,12 @@ def _contradictions(study: StudyConfig) -> Iterator[str]:
         yield f"seeds: must differ, got {list(study.seeds)}"
     yield from _schedule_contradictions(study.schedule)
     yield from _data_contradictions(study.data)
-    models = [arm.model or study.model for arm in study.arms]
+    models = [model for arm in study.arms for model in _models_of(study, arm)]
     if study.data.embeddings and not any(getattr(model, "trunk", "") == "frozen" for model in models):
         yield 'data.embeddings: nothing would read them, no model has trunk = "frozen"; set that, or remove them'
     yield from _model_contradictions(study.model, "model")
+    if study.query_model is not None:
+        yield from _model_contradictions(study.query_model, "query_model")
     yield from _source_contradictions(study)
     for number, arm in enumerate(study.arms):
         yield from _arm_contradictions(study, arm, f"arms.{number} ({arm.name})")
@@ -191,16 +194,26 @@ def _arm_contradictions(study: StudyConfig, arm: ArmConfig, where: str) -> Itera
         yield f"{where}: strategy is missing"
     if arm.kind == "full" and arm.strategy is not None:
         yield f"{where}: an arm of kind full asks nothing; remove its strategy"
+    if arm.kind == "full" and arm.query_model is not None:
+        yield f"{where}: an arm of kind full asks nothing; remove its query_model"
     yield from strategy_contradictions(arm.strategy, f"{where}.strategy")
     if arm.model is not None:
         yield from _model_contradictions(arm.model, f"{where}.model")
-    yield from training_contradictions(
-        arm.training or study.training,
-        arm.model or study.model,
-        arm.augmentation or study.augmentation,
-        arm.strategy,
-        where,
+    if arm.query_model is not None:
+        yield from _model_contradictions(arm.query_model, f"{where}.query_model")
+    training, augmentation = arm.training or study.training, arm.augmentation or study.augmentation
+    # What holds of both models is told once.
+    yield from dict.fromkeys(
+        problem
+        for model in _models_of(study, arm)
+        for problem in training_contradictions(training, model, augmentation, arm.strategy, where)
     )
+
+
+def _models_of(study: StudyConfig, arm: ArmConfig) -> list[ModelConfig]:
+    """Return the models that an arm fits: the one that is scored, and the one that asks where that is another."""
+    query_model = None if arm.strategy is None else arm.query_model or study.query_model
+    return [arm.model or study.model, *([] if query_model is None else [query_model])]
 
 
 def plain_form(study: StudyConfig) -> dict[str, Any]:
@@ -240,5 +253,6 @@ def experiment_config(study: StudyConfig, arm: ArmConfig, seed: int) -> Experime
         mc_dropout=study.mc_dropout,
         strategy=arm.strategy,
         seed=seed,
+        query_model=None if arm.strategy is None else arm.query_model or study.query_model,
         source_model=study.source_model if any(True for _ in source_rules(arm.strategy)) else None,
     )

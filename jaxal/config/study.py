@@ -62,14 +62,15 @@ class ArmConfig(ConfigStruct, frozen=True):
         name: unique; names its folder.
         kind: "active" asks by its strategy; "full" trains once on every label of the pool (the upper bound).
         strategy: of an active arm.
-        model, training, augmentation: what this arm changes; in a config file a table here overrides the study's, key
-            by key, and a word for a model stands for a table (see MODEL_WORDS).
+        model, query_model, training, augmentation: what this arm changes; in a config file a table here overrides the
+            study's, key by key, and a word for a model stands for a table (see MODEL_WORDS).
     """
 
     name: Name
     kind: Literal["active", "full"] = "active"
     strategy: StrategyConfig | None = None
     model: ModelConfig | None = None
+    query_model: ModelConfig | None = None
     training: TrainingConfig | None = None
     augmentation: AugmentationConfig | None = None
 
@@ -78,6 +79,9 @@ class StudyConfig(ConfigStruct, frozen=True):
     """A study: every arm with every seed, on the same splits and the same initial labels for the same seed.
 
     Fields:
+        query_model: a model, smaller as a rule, that is fitted and asks in place of `model`, which is trained on the
+            same labels from its own start in every round, and scored; checkpoints hold the query model. Where absent,
+            `model` asks itself.
         source_model: a pretrained network with classes of its own, whose logits strategies may ask by: it needs no
             label here, and is never trained. A word or a table as of `model`; its init is "imagenet" by default.
     """
@@ -88,6 +92,7 @@ class StudyConfig(ConfigStruct, frozen=True):
     arms: Annotated[tuple[ArmConfig, ...], Meta(min_length=1)]
     seeds: Annotated[tuple[Seed, ...], Meta(min_length=1)] = (0,)
     model: ModelConfig = OrganCNNConfig()
+    query_model: ModelConfig | None = None
     source_model: ModelConfig | None = None
     training: TrainingConfig = TrainingConfig()
     augmentation: AugmentationConfig = AugmentationConfig()
@@ -105,4 +110,5 @@ class ExperimentConfig(ConfigStruct, frozen=True):
     mc_dropout: MCDropoutConfig
     strategy: StrategyConfig | None
     seed: Seed
+    query_model: ModelConfig | None = None  # asks in place of `model`
     source_model: ModelConfig | None = None  # only where the strategy asks by its logits

@@ -37,7 +37,9 @@ def fit_round(
         on_steps: called as each epoch ends, with the optimization steps it took.
     """
     if experiment.config.training.classifier == "linear_svm":
-        return _fit_shallow(experiment, number, labels)
+        fitted = _fit_shallow(experiment, number, labels)
+        on_steps(1)  # as the plan counts it
+        return fitted
     model, config = experiment.model, experiment.config.training
     key, targets = round_key(experiment, number, FIT), None
     if config.regrouping != "none":

@@ -15,7 +15,8 @@ from jaxal.experiment.asking import ask, asked_rows, padded_answers
 from jaxal.experiment.fitting import fit_round
 from jaxal.experiment.setup import Experiment
 from jaxal.experiment.state import ExperimentState, state_template
-from jaxal.pool import UNLABELED, Query, class_counts, reveal
+from jaxal.models.model import Variables
+from jaxal.pool import UNLABELED, PoolState, Query, class_counts, reveal
 from jaxal.training.calibration import thresholded
 from jaxal.training.inference import apply_images
 from jaxal.training.placement import take_images
@@ -74,29 +75,38 @@ def run_round(experiment: Experiment, state: ExperimentState) -> tuple[Experimen
 def _fit_and_evaluate(
     experiment: Experiment, state: ExperimentState, on_steps: Callable[[int], None]
 ) -> tuple[ExperimentState, RoundRecord]:
-    config = experiment.config.training
     began = time.perf_counter()
-    max_labeled = int(np.sum(experiment.initial_labels != UNLABELED)) + sum(experiment.query_sizes)
-    training_labels, validation = _fit_sets(experiment, state.pool.labels, max_labeled)
-    number = int(state.pool.round)
-    fitted, told = fit_round(
-        experiment,
-        number,
-        training_labels,
-        validation,
-        max_labeled=max_labeled,
-        begin=state.variables if config.start == "continue" and number > 0 else None,
-        on_steps=on_steps,
-    )
-    jax.block_until_ready(fitted.variables)
+    continues = experiment.config.training.start == "continue" and int(state.pool.round) > 0
+    asking = _fit(experiment, state.pool, state.variables if continues else None, on_steps)
+    # A model that does not ask starts from its own beginning in every round, on all that the other has asked for.
+    last = asking if experiment.scored is None else _fit(experiment.scored, state.pool, None, on_steps)
+    jax.block_until_ready((asking.result.variables, last.result.variables))
     seconds_train = time.perf_counter() - began
+    scored = experiment.scored or experiment
     rows = list(pool_rows(np.asarray(state.pool.labels), experiment.class_names, experiment.minority))
-    rows += told
-    counts = class_counts(state.pool._replace(labels=training_labels), num_classes=len(experiment.class_names))
-    for name, evaluation_set in {"validation": validation, **experiment.test_sets}.items():
-        rows += _scored(experiment, fitted, name, evaluation_set, counts)
-    record = RoundRecord(tuple(rows), seconds_train, fitted.best_epoch, fitted.num_epochs)
-    return state._replace(variables=fitted.variables), record
+    rows += last.told
+    counts = class_counts(state.pool._replace(labels=last.labels), num_classes=len(experiment.class_names))
+    for name, evaluation_set in {"validation": last.validation, **scored.test_sets}.items():
+        rows += _scored(scored, last.result, name, evaluation_set, counts)
+    record = RoundRecord(tuple(rows), seconds_train, last.result.best_epoch, last.result.num_epochs)
+    return state._replace(variables=asking.result.variables), record
+
+
+class _Fitted(NamedTuple):
+    result: FitResult
+    told: list[MetricRow]
+    labels: Array  # int32 [N], those that trained it
+    validation: EvaluationSet
+
+
+def _fit(experiment: Experiment, pool: PoolState, begin: Variables | None, on_steps: Callable[[int], None]) -> _Fitted:
+    """Fit an experiment's model to the labels that there are."""
+    max_labeled = int(np.sum(experiment.initial_labels != UNLABELED)) + sum(experiment.query_sizes)
+    labels, validation = _fit_sets(experiment, pool.labels, max_labeled)
+    fitted, told = fit_round(
+        experiment, int(pool.round), labels, validation, max_labeled=max_labeled, begin=begin, on_steps=on_steps
+    )
+    return _Fitted(fitted, told, labels, validation)
 
 
 def _scored(

@@ -5,6 +5,7 @@ from types import MappingProxyType
 from typing import NamedTuple
 
 import jax.numpy as jnp
+import msgspec
 import numpy as np
 
 from jaxal.config.losses import LDAMConfig
@@ -56,6 +57,7 @@ class Experiment(NamedTuple):
     weights_sha256: str  # of the file with pretrained weights; empty where there are none
     source_logits: Float[Array, "N S"] | None = None  # of the source model, where the strategy asks by one
     source_sha256: str = ""  # of the file with its weights
+    scored: "Experiment | None" = None  # where another model is trained on the same labels and scored: that one's
     subgroups: Mapping[str, Mapping[str, Array]] = MappingProxyType({})  # test set -> subgroup -> bool [n], its rows
 
 
@@ -68,6 +70,7 @@ def make_experiment(
     """Bind a config to its data; hidden labels of the pool go to the oracle and nowhere else.
 
     Images go to the device where data.images_in_memory allows it; else they are streamed whenever they are looked at.
+    With a query model the experiment is that model's, and holds another, of the model that is scored, in `scored`.
     Where the trunk is frozen they go through it now, once, and their embeddings take their place.
     A config without strategy labels the whole pool from the start and asks nothing.
 
@@ -80,6 +83,8 @@ def make_experiment(
         ConfigError: the images do not fit the network.
         DataError: pretrained weights are not found, or do not fit.
     """
+    if config.query_model is not None:
+        return _with_query_model(config, dataset, on_embedded)
     num_classes = len(dataset.class_names)
     known, sizes = plan_labels(config, dataset)
     strategy = None if config.strategy is None else make_strategy(config.strategy, num_classes=num_classes)
@@ -98,10 +103,7 @@ def make_experiment(
         if config.augmentation.mode == "pool_once":
             key = purpose_key(config.seed, 0, AUGMENT_POOL)
             whole["pool"] = augmented_once(config.augmentation, key, whole["pool"], dataset.pool.sample_ids)
-    if config.training.regrouping != "none":
-        model = grouped_head(model, num_classes, config.training.regrouping)
-    if isinstance(config.training.loss, LDAMConfig):
-        model = normalized_head(model, config.training.loss.scale)
+    model = _with_head(model, config, num_classes)
     images = place_images(whole, config.data.images_in_memory)
     sets = {
         name: EvaluationSet(images[name], jnp.asarray(part.labels), jnp.ones(len(part.labels), bool))
@@ -130,6 +132,29 @@ def make_experiment(
             name: {group: jnp.asarray(rows) for group, rows in subgroups(parts[name].columns).items()} for name in sets
         },
     )
+
+
+def _with_head(model: Model, config: ExperimentConfig, num_classes: int) -> Model:
+    """Put in place of a model's last layer what its training needs."""
+    training = config.training
+    if training.regrouping != "none":
+        model = grouped_head(model, num_classes, training.regrouping)
+    return normalized_head(model, training.loss.scale) if isinstance(training.loss, LDAMConfig) else model
+
+
+def _with_query_model(config: ExperimentConfig, dataset: Dataset, on_embedded: OnImages) -> Experiment:
+    """Make the experiment of the model that asks, and in it that of the model that is scored."""
+    asking = msgspec.structs.replace(config, model=config.query_model or config.model, query_model=None)
+    scored = msgspec.structs.replace(config, query_model=None, source_model=None)
+    experiment = make_experiment(asking, dataset, on_embedded=on_embedded)
+    if is_frozen(asking.model) or is_frozen(scored.model):
+        return experiment._replace(scored=make_experiment(scored, dataset, on_embedded=on_embedded))
+    # They see the same images, which lie on the device once.
+    network = make_model(scored, dataset)
+    sha256 = check_weights(network, scored.model).sha256
+    model = augmented(pretrained_model(network, scored.model, sha256), scored.augmentation)
+    model = _with_head(model, scored, len(dataset.class_names))
+    return experiment._replace(scored=experiment._replace(config=scored, model=model, weights_sha256=sha256))
 
 
 def make_model(config: ExperimentConfig, dataset: Dataset) -> Model:

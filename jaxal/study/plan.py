@@ -3,9 +3,11 @@
 import itertools
 from typing import NamedTuple
 
+import msgspec
 import numpy as np
 
 from jaxal.config.losses import BCEConfig
+from jaxal.config.models import ModelConfig
 from jaxal.config.reading import experiment_config
 from jaxal.config.strategies import BudgetSplitConfig, CBDALConfig
 from jaxal.config.strategy_words import source_rules
@@ -46,6 +48,7 @@ class ArmPlan(NamedTuple):
     model: ModelFacts
     embeddings_sha256: str  # of those of data.embeddings; empty where it reads none
     source: SourceFacts | None = None  # the source model that it asks by
+    query_model: ModelFacts | None = None  # the model that asks in place of `model`; `steps` are those of both
 
 
 class StudyPlan(NamedTuple):
@@ -84,13 +87,11 @@ def _counts(part: Part | None, dataset: Dataset) -> dict[str, int]:
 def _plan_arm(study: StudyConfig, arm: ArmConfig, dataset: Dataset) -> ArmPlan:
     config = experiment_config(study, arm, study.seeds[0])
     # What cannot be built, or has no weights to start from, is refused before anything is trained.
-    network = make_model(config, dataset)
-    facts = model_facts(network, config.model)
-    embeddings_sha256 = ""
-    if is_frozen(config.model) and config.data.embeddings:
-        for seed in study.seeds:
-            start = Start(experiment_config(study, arm, seed), dataset, network, facts.weights)
-            embeddings_sha256 = digest_of(read_given_embeddings(start).manifest)
+    facts, embeddings_sha256 = _model_of(study, arm, dataset, config.model)
+    query_facts = None
+    if config.query_model is not None:
+        query_facts, query_sha256 = _model_of(study, arm, dataset, config.query_model)
+        embeddings_sha256 = embeddings_sha256 or query_sha256
     if isinstance(config.training.loss, BCEConfig) and len(dataset.class_names) != 2:
         raise ConfigError(
             f"arm {arm.name}: training.loss = 'bce' is for two classes, the data has {len(dataset.class_names)}; set"
@@ -101,9 +102,22 @@ def _plan_arm(study: StudyConfig, arm: ArmConfig, dataset: Dataset) -> ArmPlan:
     training_share = 1 if dataset.validation is not None else 1 - study.data.split.validation_fraction
     sizes = (_epoch_size(config.training, dataset, round(size * training_share)) for size in num_labeled)
     has_epochs = config.training.classifier == "network"
-    steps = tuple(steps_per_epoch(size, config.training.batch_size) if has_epochs else 0 for size in sizes)
-    source = _source_facts(config, dataset)
-    return ArmPlan(arm.name, num_labeled, steps, config.training.num_epochs, facts, embeddings_sha256, source)
+    steps = tuple(steps_per_epoch(size, config.training.batch_size) if has_epochs else 1 for size in sizes)
+    steps = steps if query_facts is None else tuple(2 * each for each in steps)
+    source, num_epochs = _source_facts(config, dataset), config.training.num_epochs if has_epochs else 1
+    return ArmPlan(arm.name, num_labeled, steps, num_epochs, facts, embeddings_sha256, source, query_facts)
+
+
+def _model_of(study: StudyConfig, arm: ArmConfig, dataset: Dataset, model: ModelConfig) -> tuple[ModelFacts, str]:
+    """Return the facts of a model that an arm fits, and the SHA-256 of given embeddings, empty where it reads none."""
+    configs = [msgspec.structs.replace(experiment_config(study, arm, seed), model=model) for seed in study.seeds]
+    network = make_model(configs[0], dataset)
+    facts, embeddings_sha256 = model_facts(network, model), ""
+    if is_frozen(model) and study.data.embeddings:
+        for config in configs:
+            start = Start(config, dataset, network, facts.weights)
+            embeddings_sha256 = digest_of(read_given_embeddings(start).manifest)
+    return facts, embeddings_sha256
 
 
 def _source_facts(config: ExperimentConfig, dataset: Dataset) -> SourceFacts | None:
@@ -174,21 +188,28 @@ def _notes(study: StudyConfig, dataset: Dataset, arms: tuple[ArmPlan, ...]) -> l
 
 def _model_notes(arms: tuple[ArmPlan, ...]) -> list[str]:
     """Tell what each arm's model starts from, once for all arms that share it."""
-    names: dict[str, list[str]] = {}
-    for arm in arms:
-        names.setdefault(describe_model(arm.model), []).append(arm.name)
-    return [
-        f"Model: {text}" if len(sharing) == len(arms) else f"Model of {', '.join(sharing)}: {text}"
-        for text, sharing in names.items()
-    ]
+    told = []
+    for kind, found in (
+        ("Model", [(arm.name, arm.model) for arm in arms]),
+        ("Query model", [(arm.name, arm.query_model) for arm in arms if arm.query_model is not None]),
+    ):
+        names: dict[str, list[str]] = {}
+        for name, facts in found:
+            names.setdefault(describe_model(facts), []).append(name)
+        told += [
+            f"{kind}: {text}" if len(sharing) == len(arms) else f"{kind} of {', '.join(sharing)}: {text}"
+            for text, sharing in names.items()
+        ]
+    return told
 
 
 def _weights_warnings(arms: tuple[ArmPlan, ...]) -> list[str]:
     """Warn of each model that starts from random variables for lack of pretrained ones."""
     lacking: dict[str, list[str]] = {}
     for arm in arms:
-        if arm.model.lacks_weights:
-            lacking.setdefault(arm.model.lacks_weights, []).append(arm.name)
+        for facts in {arm.model, arm.query_model or arm.model}:
+            if facts.lacks_weights:
+                lacking.setdefault(facts.lacks_weights, []).append(arm.name)
     return [
         f"WARNING: {'every arm' if len(names) == len(arms) else ', '.join(names)} starts from RANDOM weights, not from"
         f" pretrained ones: {why}"

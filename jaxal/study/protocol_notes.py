@@ -35,6 +35,11 @@ def _plateau_notes(study: StudyConfig) -> Iterator[str]:
 
 def _arm_notes(study: StudyConfig, arm: ArmConfig) -> Iterator[str]:
     training = arm.training or study.training
+    if arm.kind == "active" and (arm.query_model or study.query_model) is not None:
+        yield (
+            "A query model is fitted and asks; the model is trained on the same labels, from its own start in every"
+            " round, and scored. Seconds of training are those of both."
+        )
     if training.start == "continue" and arm.kind == "active":
         yield "Each fit goes on from the variables that the round before kept, with a new optimizer."
     if training.early_stop:

@@ -169,7 +169,9 @@ def _polling(listener: StudyListener, raise_if_stopped: Callable[[], None]) -> S
 
 def _weights(plan: StudyPlan) -> dict[str, str]:
     """Return the SHA-256 of the pretrained weights of each arm that has any, and of the source model."""
-    sha256s = {arm.name: arm.model.weights.sha256 for arm in plan.arms if arm.model.weights.sha256}
+    found = [(arm.name, arm.model) for arm in plan.arms]
+    found += [(f"{arm.name} (query model)", arm.query_model) for arm in plan.arms if arm.query_model is not None]
+    sha256s = {name: model.weights.sha256 for name, model in found if model.weights.sha256}
     source = next((arm.source for arm in plan.arms if arm.source is not None), None)
     return sha256s if source is None else {SOURCE_MODEL: source.weights.sha256, **sha256s}
 
@@ -205,8 +207,10 @@ def _run_arm(
     if num_embedded:
         listener.on_trunk(time.perf_counter() - began)
     source = LoadReport() if arm_plan.source is None else arm_plan.source.weights
+    query_weights = arm_plan.model.weights if arm_plan.query_model is None else arm_plan.query_model.weights
     for sha256, planned in (
-        (experiment.weights_sha256, arm_plan.model.weights),
+        ((experiment.scored or experiment).weights_sha256, arm_plan.model.weights),
+        (experiment.weights_sha256, query_weights),
         (experiment.source_sha256, source),
     ):
         if sha256 != planned.sha256:

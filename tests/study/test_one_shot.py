@@ -118,7 +118,7 @@ def test_notes_and_environment_name_the_source_model(finished, weights):
     _, result, _, notes = finished
     told = f"Source model of laps, certain: efficientnet_lite0 by its own 5 classes, weights of {weights} (SHA-256 "
     assert any(note.startswith(told) for note in notes)
-    assert any(note.startswith("A linear support vector machine takes the last layer") for note in notes)
+    assert any(note.startswith("A linear support vector machine takes the last layer's place") for note in notes)
     pinned = json.loads((result.workdir / "environment.json").read_text())["weights_sha256"]
     assert pinned.keys() == {"(source model)", "laps", "certain"}
     assert len(set(pinned.values())) == 1
