@@ -2,12 +2,13 @@
 
 import time
 
+import jax
 import pytest
 
 from jaxal.cli import main
 from jaxal.config.reading import load_study
 from jaxal.errors import ConfigError
-from jaxal.experiment import fitting
+from jaxal.experiment import asking, fitting
 from jaxal.profiling.round_split import Phase, RoundSplit, round_markdown, split_round
 from jaxal.training.trainer import FitResult
 
@@ -38,6 +39,8 @@ def test_a_round_is_split_without_a_run_folder(config, tmp_path, capsys, monkeyp
         return FitResult(model.init(key), 1, 1)
 
     monkeypatch.setattr(fitting, "fit", fit)
+    asking._compile.cache_clear()  # another test may have compiled the same choice
+    jax.clear_caches()
     assert main(["profile", "--round", config, "--training.num_epochs", "1", "--out", "split"]) == 0
     captured = capsys.readouterr()
     assert captured.out == (tmp_path / "split" / "round.md").read_text()
