@@ -65,6 +65,7 @@ def test_one_model_asks_and_the_other_is_scored(models):
     assert record.metrics == scored_record.metrics
 
 
+@pytest.mark.slow
 def test_a_study_names_both_models_and_pins_their_weights(models, tmp_path):
     large, small = models
     arms = [MARGIN | {"query_model": small}, {"name": "full", "kind": "full"}]
