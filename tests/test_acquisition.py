@@ -50,7 +50,10 @@ def test_the_signature_is_the_contract():
 BY_NAME = {name: configs_type.config() for name, configs_type in STRATEGIES.items() if name in NAMES}
 
 
-@pytest.mark.parametrize("name", NAMES)
+# A third of them: each is compiled anew, as in the tests of strategies; -m slow has the others.
+@pytest.mark.parametrize(
+    "name", [name if place % 3 == 0 else pytest.param(name, marks=pytest.mark.slow) for place, name in enumerate(NAMES)]
+)
 def test_every_strategy_selects_with_only_what_it_needs(name):
     arrays = pool_arrays(1)
     needs = STRATEGIES[name].needs
