@@ -35,7 +35,7 @@ from jaxal.data.readers.folder import read_folder
 from jaxal.data.readers.idx import read_fashion_mnist, read_idx
 from jaxal.data.readers.labeled_files import read_images
 from jaxal.data.readers.medmnist import read_medmnist
-from jaxal.data.source import ImageSource, class_index, one_vs_rest
+from jaxal.data.source import ImageSource, class_index, keep_classes, one_vs_rest
 from jaxal.data.tfds.source import read_tfds
 from jaxal.errors import DataError
 
@@ -79,7 +79,7 @@ def parts_of(dataset: Dataset) -> dict[str, Part]:
 
 
 def load_source(config: DataConfig, on_images: OnImages = lambda done, total: None) -> ImageSource:
-    """Open the source of a config, as two classes if one_vs_rest is set.
+    """Open the source of a config: of its classes those that are asked for, as two if one_vs_rest is set.
 
     Args:
         config: of the data.
@@ -89,6 +89,8 @@ def load_source(config: DataConfig, on_images: OnImages = lambda done, total: No
         DataError: the data is missing or has fewer than two classes, or a class named in the config is not in it.
     """
     source = _read(config.source, on_images)
+    if config.classes:
+        source = keep_classes(source, config.classes)
     if config.one_vs_rest:
         source = one_vs_rest(source, config.one_vs_rest)
     if len(source.class_names) < 2:
