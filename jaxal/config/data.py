@@ -267,7 +267,7 @@ class CountsImbalanceConfig(ConfigStruct, frozen=True, tag_field="kind", tag="co
     """So many samples of each class in the pool; a class that is not named stays whole.
 
     Fields:
-        counts: samples to keep, by class name.
+        counts: samples to keep, by class name; with one_vs_rest, of its two classes or of those that it joins.
         parts: as of a ratio; validation keeps the same share of each class.
     """
 

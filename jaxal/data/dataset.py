@@ -173,12 +173,15 @@ def make_dataset(source: ImageSource, config: DataConfig, seed: int) -> Dataset:
 def _pruned(source: ImageSource, parts: Partition, config: DataConfig, seed: int) -> dict[str, np.ndarray]:
     if config.imbalance is None:
         return {}
-    minority, labels = _minority(source, config, source.labels), source.labels
-    choose = functools.partial(prune, config.imbalance, class_names=source.class_names, minority=minority, seed=seed)
+    minority, labels, class_names = _minority(source, config, source.labels), source.labels, source.class_names
+    is_named = isinstance(config.imbalance, CountsImbalanceConfig)
+    if is_named and source.finer is not None and not set(config.imbalance.counts) <= set(class_names):
+        labels, class_names = source.finer  # counts that name the classes behind one_vs_rest
+    choose = functools.partial(prune, config.imbalance, class_names=class_names, minority=minority, seed=seed)
     pool = parts.pool
     kept = {"pool": pool[choose(labels=labels[pool], purpose="pool")]}
     if config.imbalance.parts == "pool_and_validation":
-        count = functools.partial(np.bincount, minlength=len(source.class_names))
+        count = functools.partial(np.bincount, minlength=len(class_names))
         validation = parts.validation
         like = (count(labels[pool]), count(labels[kept["pool"]]))
         kept["validation"] = validation[choose(labels=labels[validation], purpose="validation", like=like)]

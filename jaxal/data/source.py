@@ -35,6 +35,7 @@ class ImageSource(NamedTuple):
     parts: np.ndarray | None = None  # str [n], TRAIN, VALIDATION or TEST: the split that the data comes with
     columns: Mapping[str, np.ndarray] = MappingProxyType({})  # further facts, str [n] each, such as a center
     notes: tuple[str, ...] = ()  # what a user should know of the reading: files left out, files converted
+    finer: tuple[np.ndarray, tuple[str, ...]] | None = None  # labels and class names before two were made of them
 
 
 def keep_classes(source: ImageSource, class_names: tuple[str, ...]) -> ImageSource:
@@ -72,7 +73,9 @@ def one_vs_rest(source: ImageSource, class_name: str) -> ImageSource:
     index = class_index(source, class_name, "data.one_vs_rest")
     labels = (source.labels == index).astype(np.int32)
     rest = "rest" if class_name != "rest" else "others"
-    return source._replace(labels=labels, class_names=(rest, class_name))
+    return source._replace(
+        labels=labels, class_names=(rest, class_name), finer=(source.labels, source.class_names)
+    )
 
 
 def class_index(source: ImageSource, class_name: str, setting: str) -> int:

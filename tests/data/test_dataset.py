@@ -171,6 +171,19 @@ def test_one_class_against_the_rest_is_the_minority_whatever_its_size():
     assert dataset.minority == 1
 
 
+@pytest.mark.parametrize(("counts", "expected"), [({"common": 30, "middle": 9}, [39, 10]), ({"rest": 50}, [50, 10])])
+def test_counts_are_of_the_two_classes_or_of_those_behind_them(counts, expected):
+    imbalance = CountsImbalanceConfig(counts=counts, parts="pool")
+    source = one_vs_rest(SOURCE, "rare")
+    dataset = make_dataset(source, config(one_vs_rest="rare", imbalance=imbalance), 0)
+    assert np.bincount(dataset.pool.labels).tolist() == expected
+    if "common" in counts:
+        assert np.bincount(SOURCE.labels[dataset.pool.sample_ids]).tolist() == [30, 9, 10]
+    wrong = CountsImbalanceConfig(counts={"none": 1})
+    with pytest.raises(DataError, match=r"no class 'none' \(there are common, middle, rare\)"):
+        make_dataset(source, config(one_vs_rest="rare", imbalance=wrong), 0)
+
+
 def test_an_empty_part_is_refused_by_name():
     few = made_source([0, 1, 0, 1], ("a", "b"))
     with pytest.raises(DataError, match=r"^data\.split: the validation part is empty \(4 samples in all\)\. Set"):
