@@ -12,6 +12,7 @@ from jaxal.config.models import model_table, source_model_table, with_default_ki
 from jaxal.errors import ConfigError
 
 __all__ = [
+    "Document",
     "complete_models",
     "expand_arms",
     "expand_class_names",
@@ -20,6 +21,9 @@ __all__ = [
     "expand_source",
     "expand_strategies",
     "expand_strategy",
+    "expand_words",
+    "load_document",
+    "overlay",
     "read_document",
     "set_value",
     "take_overrides",
@@ -32,6 +36,23 @@ ARM_OVERRIDES = ("model", "query_model", "training", "augmentation")
 MODELS = ("model", "query_model")
 # The start of a source given as text.
 TFDS = "tfds:"
+
+
+def load_document(path: str | Path, overrides: Iterable[tuple[str, str]] = ()) -> Document:
+    """Read a config file as `read_document` does, with values set over it by dotted path and words expanded.
+
+    A `kind` is set before what else its table is given, wherever it stands among the values: a table of another kind
+    takes the place of the file's whole, as everywhere (`--data.source.kind built --data.source.path DIR`).
+
+    Raises:
+        ConfigError: as `read_document` and `set_value`.
+    """
+    document = read_document(path)
+    for dotted, text in sorted(overrides, key=lambda pair: not pair[0].endswith(".kind")):
+        expand_words(document)  # so that --data.source.FIELD reaches into a source given by name
+        set_value(document, dotted, text)
+    expand_words(document)
+    return document
 
 
 def read_document(path: str | Path) -> Document:
@@ -71,7 +92,7 @@ def _read(path: Path, extending: tuple[Path, ...]) -> Document:
     for each in (base, document):  # what is given as a word is laid over as the table that it stands for
         expand_source(each)
         expand_models(each)
-    return _overlay(base, document)
+    return overlay(base, document)
 
 
 def take_overrides(arguments: Iterable[str], known: Collection[str]) -> tuple[list[str], list[tuple[str, str]]]:
@@ -144,6 +165,20 @@ def _list_item(items: list, number: str, path: str) -> Any:
     return items[int(number)]
 
 
+def expand_words(document: Document) -> None:
+    """Turn the strategies, sources, models and losses given as words into tables, in place.
+
+    Those of the study, and those of the choices by which a family varies it.
+    """
+    vary = _table(document, "vary")
+    choices = [each for axis in vary.values() if isinstance(axis, list) for each in axis if isinstance(each, dict)]
+    for node in (document, *choices):
+        expand_strategies(node)
+        expand_source(node)
+        expand_models(node)
+        expand_losses(node)
+
+
 def expand_strategies(document: Document) -> None:
     """Turn every strategy of a study given by name into a table, in place."""
     for arm in _arms(document):
@@ -214,7 +249,7 @@ def expand_arms(document: Document) -> None:
         for table in ARM_OVERRIDES:
             base = document.get(table, {})
             if isinstance(arm.get(table), dict) and isinstance(base, dict):
-                arm[table] = _overlay(base, arm[table])
+                arm[table] = overlay(base, arm[table])
 
 
 def _arms(document: Document) -> list[Document]:
@@ -245,12 +280,12 @@ def _named_strategy(name: str) -> Document:
     return {"kind": "balanced", "base": {"kind": base[1]}} if base else {"kind": name}
 
 
-def _overlay(base: Document, changes: Document) -> Document:
+def overlay(base: Document, changes: Document) -> Document:
     """Lay changes over a base; a table whose `kind` changes replaces the base's whole."""
     if "kind" in changes and "kind" in base and changes["kind"] != base["kind"]:
         return changes
     merged = copy.deepcopy(base)  # what is set in the result must change neither the base nor what else lies over it
     for key, value in changes.items():
         both = isinstance(value, dict) and isinstance(merged.get(key), dict)
-        merged[key] = _overlay(merged[key], value) if both else value
+        merged[key] = overlay(merged[key], value) if both else value
     return merged

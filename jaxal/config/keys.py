@@ -42,6 +42,9 @@ def _unknown_keys(node: Any, node_type: Any, path: str) -> Iterator[str]:
     if isinstance(node, list) and item_type is not None:
         for number, item in enumerate(node):
             yield from _unknown_keys(item, item_type, f"{path}{number}.")
+    if isinstance(node, dict) and not structs and item_type is not None:
+        for key, item in node.items():
+            yield from _unknown_keys(item, item_type, f"{path}{key}.")
     if not isinstance(node, dict) or not structs:
         return
     struct = _chosen(structs, node)
@@ -69,7 +72,7 @@ def _wrong_kind(given: Any, kinds: list[str]) -> str:
 
 
 def _choices(node_type: Any) -> tuple[list[Any], Any]:
-    """Return the structs that a type admits, and the item type where it admits a sequence."""
+    """Return the structs that a type admits, and the item type where it admits a sequence or a table of any keys."""
     origin = typing.get_origin(node_type)
     if origin is typing.Annotated:
         return _choices(typing.get_args(node_type)[0])
@@ -79,6 +82,8 @@ def _choices(node_type: Any) -> tuple[list[Any], Any]:
         return [struct for structs, _ in parts for struct in structs], items[0] if items else None
     if origin in (tuple, list):
         return [], typing.get_args(node_type)[0]
+    if origin is dict:
+        return [], typing.get_args(node_type)[1]
     is_struct = isinstance(node_type, type) and issubclass(node_type, msgspec.Struct)
     return ([node_type] if is_struct else []), None
 

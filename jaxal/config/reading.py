@@ -17,55 +17,68 @@ from jaxal.config.document import (
     complete_models,
     expand_arms,
     expand_class_names,
-    expand_losses,
-    expand_models,
-    expand_source,
-    expand_strategies,
-    read_document,
-    set_value,
+    expand_words,
+    load_document,
 )
 from jaxal.config.keys import check_keys
 from jaxal.config.losses import wrong_loss_word
 from jaxal.config.models import ModelConfig, OrganCNNConfig, wrong_model_word
 from jaxal.config.strategy_words import source_rules, strategy_contradictions
 from jaxal.config.study import ArmConfig, ExperimentConfig, ScheduleConfig, StudyConfig
+from jaxal.config.table_rules import parse_tables
 from jaxal.config.training_rules import training_contradictions
+from jaxal.config.variation import vary_document
 from jaxal.errors import ConfigError
 
-__all__ = ["config_digest", "config_text", "experiment_config", "load_study", "parse_study", "recheck_study"]
+__all__ = [
+    "RESERVED_NAMES",
+    "arm_names",
+    "config_digest",
+    "config_text",
+    "experiment_config",
+    "load_study",
+    "parse_study",
+    "recheck_study",
+]
 
-# A run folder keeps its own files beside the arms' folders.
-RESERVED_NAMES = frozenset({"config.toml", "environment.json", "figures", "metrics.csv", "report.html", "results.csv"})
+# A run folder keeps its own files beside the arms' folders, and that of a family beside its members'.
+RESERVED_NAMES = frozenset(
+    {"config.toml", "environment.json", "figures", "metrics.csv", "report.html", "results.csv", "tables.csv"}
+)
 
 
 def load_study(path: str | Path, overrides: Iterable[tuple[str, str]] = ()) -> StudyConfig:
-    """Read a study from a TOML file, with values set over it by dotted path.
+    """Read a study from a TOML file, with values set over it by dotted path, as `load_document` has it.
 
-    A `kind` is set before what else its table is given, wherever it stands among the values: a table of another kind
-    takes the place of the file's whole, as everywhere (`--data.source.kind built --data.source.path DIR`).
+    Tables laid beside a paper's are checked and left out: `load_family` has them.
 
     Raises:
         ConfigError: unreadable file, unknown keys (with the nearest known), wrong types or ranges, or settings that
-            contradict each other; nothing is guessed.
+            contradict each other; nothing is guessed. Or the file is a family of several studies.
     """
-    document = read_document(path)
-    for dotted, text in sorted(overrides, key=lambda pair: not pair[0].endswith(".kind")):
-        expand_strategies(document)  # so that --arms.3.strategy.FIELD reaches into a strategy given by name
-        expand_source(document)  # and --data.source.FIELD into a source given by name
-        expand_models(document)  # and --model.FIELD into a model given by name
-        expand_losses(document)  # and --training.loss.FIELD into a loss given by name
-        set_value(document, dotted, text)
-    return parse_study(document, origin=str(path))
+    document = load_document(path, overrides)
+    members = vary_document(document, str(path))
+    names = [name for name, _ in members]
+    if names != [""]:
+        raise ConfigError(
+            f"{path}: a family of {len(names)} {'study' if len(names) == 1 else 'studies'} ({', '.join(names)}), not a"
+            " study; `jaxal run` runs it"
+        )
+    study = parse_study(members[0][1], origin=str(path))
+    parse_tables(document.get("tables", []), {"": arm_names(study)}, str(path))
+    return study
+
+
+def arm_names(study: StudyConfig) -> tuple[str, ...]:
+    """Return the names of a study's arms, in order."""
+    return tuple(arm.name for arm in study.arms)
 
 
 def parse_study(document: dict[str, Any], origin: str = "config") -> StudyConfig:
     """Convert a document once, strictly, and check what no single field can know."""
     document = copy.deepcopy(document)
-    expand_source(document)
+    expand_words(document)
     expand_class_names(document)
-    expand_strategies(document)
-    expand_models(document)
-    expand_losses(document)
     expand_arms(document)
     complete_models(document)
     _check_source(document, origin)

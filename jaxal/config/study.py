@@ -11,9 +11,10 @@ from jaxal.config.strategies import StrategyConfig
 from jaxal.config.struct import ConfigStruct
 from jaxal.config.training import TrainingConfig
 
-__all__ = ["ArmConfig", "ExperimentConfig", "MCDropoutConfig", "ScheduleConfig", "StudyConfig"]
+__all__ = ["NAME_PATTERN", "ArmConfig", "ExperimentConfig", "MCDropoutConfig", "ScheduleConfig", "StudyConfig"]
 
-Name = Annotated[str, Meta(pattern=r"^[A-Za-z0-9_][A-Za-z0-9._-]*\Z")]
+NAME_PATTERN = r"^[A-Za-z0-9_][A-Za-z0-9._-]*\Z"
+Name = Annotated[str, Meta(pattern=NAME_PATTERN)]
 Seed = Annotated[int, Meta(ge=0, lt=2**31)]
 
 

@@ -2,7 +2,7 @@
 
 from typing import Annotated
 
-from msgspec import Meta
+from msgspec import Meta, field
 
 from jaxal.config.struct import LARGEST, ConfigStruct
 
@@ -22,8 +22,8 @@ class CellConfig(ConfigStruct, frozen=True):
         round: of the arm; -1 for the last that each seed has come to.
         split: "pool", "validation", "test" or "external", as in metrics.csv.
         class_name: the class that the metric is of; empty: over all.
-        metric: its name in metrics.csv, or "g_al": the mean over the row's other cells of (x - full)/(1 - full), full
-            being the same cell of the table's full_arm (Aggarwal et al.).
+        metric: its name in metrics.csv, or "g_al": the mean over the row's other figures of ours of
+            (x - full)/(1 - full), full being the same cell of the table's full_arm at its last round (Aggarwal et al.).
     """
 
     member: str | None = None
@@ -41,9 +41,10 @@ class TableConfig(ConfigStruct, frozen=True):
         title: its heading in the report, unique in the family.
         rows, columns: by heading, in order.
         paper, table: as the shipped printed figures name them ("CB-DAL", "2 ISIC2020 AUROC"): then rows and columns
-            are those, in their order. Both empty where no printed figures are at hand.
-        scale: ours are multiplied by it, 100 for per cent.
-        decimals: shown.
+            are those, in their order, and where the paper leaves a cell blank there is no figure of ours either.
+            Both empty where no printed figures are at hand.
+        scale: ours are multiplied by it, 100 for per cent; "g_al" is not.
+        decimals: shown; by default as many as the paper prints in the column, 3 where it prints none.
         note: what a reader should know, such as what data stands in for the paper's.
         full_arm: the arm trained on all labels that "g_al" is measured from.
         cell: what holds for every cell.
@@ -56,8 +57,8 @@ class TableConfig(ConfigStruct, frozen=True):
     paper: str = ""
     table: str = ""
     scale: Annotated[float, Meta(gt=0, le=LARGEST)] = 1.0
-    decimals: Annotated[int, Meta(ge=0, le=9)] = 3
+    decimals: Annotated[int, Meta(ge=0, le=9)] | None = None
     note: str = ""
     full_arm: str = ""
     cell: CellConfig = CellConfig()
-    cells: dict[Heading, dict[Heading, CellConfig]] = {}
+    cells: dict[Heading, dict[Heading, CellConfig]] = field(default_factory=dict)

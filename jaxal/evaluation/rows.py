@@ -6,10 +6,10 @@ from typing import NamedTuple
 
 import numpy as np
 
-from jaxal.evaluation.metrics import Metrics
+from jaxal.evaluation.metrics import ClassMetrics, Metrics
 from jaxal.evaluation.pool_metrics import pool_metrics
 
-__all__ = ["MetricRow", "pool_rows", "split_rows", "subgroup_rows"]
+__all__ = ["MetricRow", "metric_names", "pool_rows", "split_rows", "subgroup_rows"]
 
 
 class MetricRow(NamedTuple):
@@ -48,6 +48,21 @@ def subgroup_rows(split: str, metrics: Metrics, class_names: tuple[str, ...]) ->
     for row in split_rows(split, metrics, class_names):
         if row.class_name == "" or row.metric == "count":
             yield row
+
+
+def metric_names(split: str, *, of_class: bool) -> tuple[str, ...]:
+    """List what is known of a split, as the rows here name it.
+
+    Args:
+        split: as in `MetricRow`.
+        of_class: of a single class, not over all of them.
+    """
+    if split == "pool":
+        of_all = ("labeled_fraction", "minority_labeled", *pool_metrics([1]))
+        return ("num_labeled",) if of_class else ("num_labeled", *of_all)
+    if of_class:
+        return ("count",) if ":" in split else ClassMetrics._fields
+    return ("num_samples", *(name for name in Metrics._fields if name != "per_class"))
 
 
 def pool_rows(labels: np.ndarray, class_names: tuple[str, ...], minority: int) -> Iterator[MetricRow]:

@@ -1,10 +1,8 @@
 """The report of a study: one HTML file that needs no other, and the figures beside it."""
 
-import functools
-import importlib.resources
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from jaxal.report.asked import asked_rounds, shown_classes
 from jaxal.report.asked_figures import (
@@ -23,11 +21,9 @@ from jaxal.report.round_tables import round_tables
 from jaxal.report.seconds import acquisition_share, arm_seconds, seconds_picture
 from jaxal.report.subgroup_tables import subgroup_tables
 from jaxal.report.summary import summarize
-from jaxal.report.wording import encoded, number, percent, share, visible
+from jaxal.report.templates import template
+from jaxal.report.wording import encoded, number, percent, share
 from jaxal.store.files import write_if_changed
-
-if TYPE_CHECKING:
-    from jinja2 import Template
 
 __all__ = ["write_report"]
 
@@ -57,7 +53,7 @@ def write_report(inputs: ReportInputs, folder: Path) -> Path:
     for picture in (*curves, asked_classes_picture(inputs), rate, seconds):
         write_picture(picture, folder)
     shown = shown_classes(inputs)
-    page = _template().render(
+    page = template("page.html").render(
         name=inputs.name,
         summary=summarize(inputs),
         facts=_facts(inputs),
@@ -87,33 +83,6 @@ def write_report(inputs: ReportInputs, folder: Path) -> Path:
     path = folder / "report.html"
     write_if_changed(path, encoded(page))
     return path
-
-
-@functools.cache
-def _template() -> "Template":
-    import jinja2
-
-    source = importlib.resources.files("jaxal.report").joinpath("page.html").read_text(encoding="utf-8")
-    environment = jinja2.Environment(
-        autoescape=True,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        undefined=jinja2.StrictUndefined,
-        finalize=_shown,
-    )
-    environment.filters["number"] = number
-    environment.filters["unbroken"] = _unbroken
-    return environment.from_string(source)
-
-
-def _shown(value: Any) -> Any:
-    """Makes what the template prints safe to see: names come from anywhere. What it has made itself is."""
-    return visible(value) if isinstance(value, str) and not hasattr(value, "__html__") else value
-
-
-def _unbroken(text: str) -> str:
-    """Keeps a number and its sign on one line."""
-    return text.replace(" %", "\u00a0%").replace(" ± ", "\u00a0±\u00a0")
 
 
 def _facts(inputs: ReportInputs) -> list[tuple[str, str]]:
