@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 from data_sources import made_source
 
-from jaxal.config.data import DataConfig, DigitsConfig, RatioImbalanceConfig, SplitConfig
+from jaxal.config.data import CountsImbalanceConfig, DataConfig, DigitsConfig, RatioImbalanceConfig, SplitConfig
 from jaxal.data.dataset import load_source, make_dataset
 from jaxal.data.readers.digits import read_digits
 from jaxal.data.source import class_index, keep_classes, one_vs_rest
