@@ -61,6 +61,7 @@ def write_report(inputs: ReportInputs, folder: Path) -> Path:
         num_seeds=len(inputs.seeds),
         has_stops=bool(inputs.stopped),
         sizes_vary=inputs.sizes_vary,
+        paper_tables=inputs.paper_tables,
         curves=curves,
         tables=round_tables(inputs),
         classes=list(zip(shown.names, class_colors(shown), strict=True)),
