@@ -8,7 +8,7 @@ from jaxal.config.struct import LARGEST, ConfigStruct
 
 __all__ = ["CellConfig", "TableConfig"]
 
-Heading = Annotated[str, Meta(min_length=1)]
+Heading = Annotated[str, Meta(pattern=r"^[^\x00-\x1f\x7f]+\Z")]  # one line
 
 
 class CellConfig(ConfigStruct, frozen=True):
@@ -22,8 +22,9 @@ class CellConfig(ConfigStruct, frozen=True):
         round: of the arm; -1 for the last that each seed has come to.
         split: "pool", "validation", "test" or "external", as in metrics.csv.
         class_name: the class that the metric is of; empty: over all.
-        metric: its name in metrics.csv, or "g_al": the mean over the row's other figures of ours of
-            (x - full)/(1 - full), full being the same cell of the table's full_arm at its last round (Aggarwal et al.).
+        metric: its name in metrics.csv (but for active_learning_gain, which is over rounds), or "g_al": the mean over
+            the row's other figures of ours of (x - full)/(1 - full), full being the same cell of the table's full_arm
+            at its last round (Aggarwal et al.).
     """
 
     member: str | None = None

@@ -10,11 +10,12 @@ from jaxal.evaluation.comparison import active_learning_gain
 from jaxal.evaluation.learning_curve import Row
 from jaxal.report.printed import printed_table
 
-__all__ = ["G_AL", "Figure", "MemberRuns", "Place", "figures", "member_runs", "seed_gains", "seed_values"]
+__all__ = ["G_AL", "Figure", "MemberRuns", "Place", "Value", "figures", "member_runs", "seed_gains", "seed_values"]
 
 G_AL = "g_al"
 
 Place = tuple[str, str]  # row, column
+Value = float | int | None  # None: not defined
 
 
 class Figure(NamedTuple):
@@ -32,7 +33,7 @@ class MemberRuns(NamedTuple):
     """The rows of a study's metrics.csv, to be looked up."""
 
     last: dict[str, dict[int, int]]  # arm -> seed -> its last round
-    values: dict[tuple[str, int, int], dict[tuple[str, str, str], float | None]]  # run -> (split, class, metric)
+    values: dict[tuple[str, int, int], dict[tuple[str, str, str], Value]]  # run -> (split, class, metric)
 
 
 def figures(table: TableConfig) -> dict[Place, Figure]:
@@ -73,7 +74,7 @@ def member_runs(rows: Sequence[Row]) -> MemberRuns:
     return runs
 
 
-def seed_values(figure: Figure, runs_of: Mapping[str, MemberRuns]) -> dict[int, float | None] | None:
+def seed_values(figure: Figure, runs_of: Mapping[str, MemberRuns]) -> dict[int, Value] | None:
     """Looks a figure up for every seed that has begun its arm: None where not defined, or not come to that round yet.
 
     Returns:
@@ -98,9 +99,7 @@ def seed_values(figure: Figure, runs_of: Mapping[str, MemberRuns]) -> dict[int, 
     return None
 
 
-def seed_gains(
-    others: Sequence[Figure], full_arm: str, runs_of: Mapping[str, MemberRuns]
-) -> dict[int, float | None] | None:
+def seed_gains(others: Sequence[Figure], full_arm: str, runs_of: Mapping[str, MemberRuns]) -> dict[int, Value] | None:
     """Averages (x - full)/(1 - full) over figures, for every seed that has begun any of their arms.
 
     Args:
@@ -120,7 +119,7 @@ def seed_gains(
     known = [values for pair in pairs for values in pair if values is not None]
     if len(known) < 2 * len(pairs):
         return None
-    gains: dict[int, float | None] = {}
+    gains: dict[int, Value] = {}
     for seed in sorted({seed for values in known for seed in values}):
         scores = [(x.get(seed), full.get(seed)) for x, full in pairs if x is not None and full is not None]
         paired = [(x, full) for x, full in scores if x is not None and full is not None]

@@ -8,16 +8,24 @@ from jaxal.errors import ConfigError
 from jaxal.evaluation.learning_curve import Row, interval
 from jaxal.evaluation.rows import metric_names
 from jaxal.report.laid_table import LaidCell, LaidTable, markdown, tables_text
-from jaxal.report.paper_cells import G_AL, Figure, MemberRuns, Place, figures, member_runs, seed_gains, seed_values
+from jaxal.report.paper_cells import (
+    G_AL,
+    Figure,
+    MemberRuns,
+    Place,
+    Value,
+    figures,
+    member_runs,
+    seed_gains,
+    seed_values,
+)
 from jaxal.report.printed import printed_table
 
 __all__ = ["LaidCell", "LaidTable", "check_table", "lay_out", "markdown", "tables_text"]
 
 _DECIMALS = 3
 _SPLITS = ("pool", "validation", "test", "external")
-# Rows of metrics.csv that a score or a count of labels does not give: how a support vector machine's cost was chosen,
-# and the mean over the rounds so far that is made once an arm with every label is finished.
-_ALSO = {"pool": ("svm_cost", "svm_folds"), "test": ("active_learning_gain",)}
+_OF_SVM = ("svm_cost", "svm_folds")  # of the pool, where a support vector machine is trained
 
 
 def lay_out(table: TableConfig, rows_of: Mapping[str, Sequence[Row]]) -> LaidTable:
@@ -127,7 +135,9 @@ def _figure_problems(table: TableConfig) -> Iterator[str]:
             yield f"{where}: unknown split {figure.split}{nearest(figure.split, list(_SPLITS))}"
             continue
         of_class = figure.class_name != ""
-        known = [*metric_names(figure.split, of_class=of_class), *(() if of_class else _ALSO.get(figure.split, ()))]
+        known = [*metric_names(figure.split, of_class=of_class)]
+        if figure.split == "pool" and not of_class:
+            known += _OF_SVM
         if figure.metric not in known:
             of = f"{figure.split}, {'a class' if of_class else 'all classes'}"
             yield f"{where}: there is no metric {figure.metric} of {of}{nearest(figure.metric, known)}"
@@ -135,7 +145,7 @@ def _figure_problems(table: TableConfig) -> Iterator[str]:
 
 def _values(
     table: TableConfig, ours: Mapping[Place, Figure], place: Place, runs_of: Mapping[str, MemberRuns]
-) -> dict[int, float | None] | None:
+) -> dict[int, Value] | None:
     """Look up a cell's figure for each seed, on the paper's scale; None where there is none."""
     figure = ours.get(place)
     if figure is None:
@@ -150,7 +160,7 @@ def _values(
     return values and {seed: None if value is None else value * table.scale for seed, value in values.items()}
 
 
-def _laid(paper: float | None, values: Mapping[int, float | None] | None) -> LaidCell:
+def _laid(paper: float | None, values: Mapping[int, Value] | None) -> LaidCell:
     if values is None:
         return LaidCell(paper, None, None, 0)
     ours = interval(list(values.values()))

@@ -28,6 +28,7 @@ from jaxal.study.environment import describe_environment
 from jaxal.study.plan import ArmPlan, StudyPlan, plan_study
 from jaxal.study.report_inputs import collect_report
 from jaxal.study.rounds import recorded_rounds, run_rounds
+from jaxal.study.source_classes import keep_source_shares
 from jaxal.study.stopping import describe_stop, is_finished
 
 __all__ = ["StudyListener", "StudyResult", "prepare_study", "run_study"]
@@ -236,6 +237,9 @@ def _run_arm(
                 f" {planned.source or 'the installed package, which was not there,'} have changed since the study"
                 " began. Bring back what it was started with. Finished rounds are kept."
             )
+
+    if seed == study.seeds[0]:
+        keep_source_shares(experiment, workdir)
 
     def on_round(number: int) -> None:
         write()
