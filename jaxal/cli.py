@@ -127,21 +127,29 @@ def _keep_compiled(is_wanted: bool) -> None:
 
 
 def _run(command: Run, overrides: list[tuple[str, str]]) -> int:
-    from jaxal.config.reading import load_study
+    from jaxal.config.family import load_family, members_named
 
-    study = load_study(command.config, overrides)
+    family = load_family(command.config, overrides)
+    members_named(family, command.only)  # a name that nobody has is told before jax is loaded
 
     from jaxal import console
-    from jaxal.study import prepare_study, run_study
+    from jaxal.study.family import prepare_family, run_family
 
     if command.dry_run:
-        console.print_plan(study, prepare_study(study))
+        for study, plan in prepare_family(family, command.only):
+            console.print_plan(study, plan)
+        print("Dry run: nothing was trained, and no run folder written.")
         return 0
     _keep_compiled(command.compilation_cache)
     seconds_trunk: list[float] = []
     with _warnings_as_lines(), console.progress() as listener:
-        result = run_study(study, command.workdir, listener._replace(on_trunk=seconds_trunk.append))
-    console.print_result(result.table, result.workdir, sum(seconds_trunk, 0.0))
+        listener = listener._replace(on_trunk=seconds_trunk.append)
+        result = run_family(family, command.workdir, command.only, listener)
+    if family.is_one_study:
+        console.print_result(result.members[0].table, result.workdir, sum(seconds_trunk, 0.0))
+    else:
+        console.print_family(result)
+    console.print_tables(result.tables)
     return 0
 
 

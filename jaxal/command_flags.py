@@ -10,16 +10,18 @@ __all__ = ["COMMANDS", "Data", "DataBuild", "DataCheck", "Embed", "Profile", "Ru
 
 @dataclasses.dataclass(frozen=True)
 class Run:
-    """Run a study, or go on where it was stopped; prints the result table.
+    """Run a study, or a family of them, or go on where it was stopped; prints the result table.
 
     Any setting of the config can be given as --PATH VALUE: --training.num_epochs 10, --arms.3.strategy.normalize l2
     (list items by number), --seeds '[0, 1]'.
     """
 
     config: Annotated[str, tyro.conf.Positional]
-    """The study, a TOML file."""
+    """The study, or a family that varies it, a TOML file."""
     workdir: str | None = None
-    """The run folder; runs/NAME where absent. Finished rounds in it are kept."""
+    """The run folder; runs/NAME where absent. Finished rounds in it are kept. A family has one in it per member."""
+    only: Annotated[tuple[str, ...], tyro.conf.UseAppendAction] = ()
+    """A member of the family to run, not all; may be given several times."""
     dry_run: bool = False
     """Read the config and the data, print what would be done, and write no run folder (resized images are cached)."""
     compilation_cache: bool = True

@@ -3,7 +3,7 @@
 import contextlib
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -18,17 +18,21 @@ from jaxal.data.problems import counted, shown
 from jaxal.errors import InputError
 
 if TYPE_CHECKING:
+    from jaxal.report.laid_table import LaidTable
     from jaxal.study import StudyListener
     from jaxal.study.embedding import EmbedResult
+    from jaxal.study.family import FamilyResult
     from jaxal.study.plan import StudyPlan
 
 __all__ = [
     "images_progress",
     "print_embedded",
+    "print_family",
     "print_plan",
     "print_query",
     "print_result",
     "print_strategies",
+    "print_tables",
     "progress",
     "selection_progress",
 ]
@@ -64,6 +68,10 @@ def progress() -> Iterator["StudyListener"]:
     )
     bar = Progress(*columns, console=console, disable=not console.is_terminal, speed_estimate_period=60)
     task = bar.add_task("starting", total=None)
+
+    def on_member(name: str, number: int, num_members: int) -> None:
+        bar.reset(task, description="starting")
+        console.print(f"{name}: member {number} of {num_members}", highlight=False, markup=False)
 
     def on_plan(plan: "StudyPlan", remaining_steps: int) -> None:
         for note in plan.notes if remaining_steps else ():
@@ -101,6 +109,7 @@ def progress() -> Iterator["StudyListener"]:
 
     with bar:
         yield StudyListener(
+            on_member=on_member,
             on_plan=on_plan,
             on_steps=lambda num_steps: bar.advance(task, num_steps),
             on_round=on_round,
@@ -207,7 +216,28 @@ def print_plan(study: StudyConfig, plan: "StudyPlan") -> None:
     print(f"Minority class: {plan.minority}")
     for note in plan.notes:
         print(f"note: {note}")
-    print("Dry run: nothing was trained, and no run folder written.")
+
+
+def print_family(result: "FamilyResult") -> None:
+    """Print a line for each member of a family: how far it is, and where its report is."""
+    cells = [
+        [
+            each.name,
+            f"{each.num_done} of {each.num_planned}",
+            str(each.workdir / "report.html") if each.num_done else "",
+        ]
+        for each in result.members
+    ]
+    _print_table("Members", ["member", "rounds finished", "report"], cells)
+    print(f"Run folder: {result.workdir}")
+
+
+def print_tables(tables: Iterable["LaidTable"]) -> None:
+    """Print tables laid beside a paper's, as Markdown."""
+    from jaxal.report.paper_tables import markdown
+
+    for table in tables:
+        print(f"\n{markdown(table)}", end="")
 
 
 def print_embedded(result: "EmbedResult") -> None:

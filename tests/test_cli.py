@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-import jaxal.study
+import jaxal.study.family
 from jaxal.cli import main
 from jaxal.config.strategy_table import STRATEGIES
 from jaxal.errors import ConfigError, DataError, InputError, StoreError
@@ -53,11 +53,11 @@ def ran(monkeypatch):
     """Stand in for the study loop: collect what it is called with."""
     calls = []
 
-    def run_study(study, workdir=None, listener=None):
+    def run_study(study, workdir=None, listener=None, tables=()):
         calls.append((study, workdir))
         return StudyResult([], Path(workdir or "runs/tiny"))
 
-    monkeypatch.setattr(jaxal.study, "run_study", run_study)
+    monkeypatch.setattr(jaxal.study.family, "run_study", run_study)
     return calls
 
 
@@ -198,7 +198,7 @@ def test_how_a_run_that_stops_ends(config, monkeypatch, capsys, error, code):
     def stopping(*arguments):
         raise error
 
-    monkeypatch.setattr(jaxal.study, "run_study", stopping)
+    monkeypatch.setattr(jaxal.study.family, "run_study", stopping)
     assert main(["run", config]) == code
     message = capsys.readouterr().err.strip()
     assert message == "jaxal: what" or (code > 2 and message.endswith("The same command goes on where it was."))
@@ -208,7 +208,7 @@ def test_a_reader_that_went_away_is_no_traceback(config, monkeypatch):
     def stopping(*arguments):
         raise BrokenPipeError
 
-    monkeypatch.setattr(jaxal.study, "run_study", stopping)
+    monkeypatch.setattr(jaxal.study.family, "run_study", stopping)
     monkeypatch.setattr(sys, "stderr", io.StringIO())
     assert main(["run", config]) == 1
 
@@ -221,7 +221,7 @@ def test_warnings_of_a_run_are_lines_and_no_longer_than_it(config, monkeypatch, 
         return StudyResult([], Path("runs/tiny"))
 
     before = warnings.showwarning
-    monkeypatch.setattr(jaxal.study, "run_study", warning)
+    monkeypatch.setattr(jaxal.study.family, "run_study", warning)
     assert main(["run", config]) == 0
     assert capsys.readouterr().err == "jaxal: look out\n"
     assert warnings.showwarning is before
@@ -231,7 +231,7 @@ def test_an_error_that_nobody_foresaw_is_not_swallowed(config, monkeypatch):
     def failing(*arguments):
         raise RuntimeError("a bug")
 
-    monkeypatch.setattr(jaxal.study, "run_study", failing)
+    monkeypatch.setattr(jaxal.study.family, "run_study", failing)
     with pytest.raises(RuntimeError, match="a bug"):
         main(["run", config])
 

@@ -6,6 +6,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from jaxal.evaluation.learning_curve import Row
+from jaxal.report.laid_table import LaidTable
 
 __all__ = ["Asked", "ReportInputs"]
 
@@ -44,7 +45,9 @@ class ReportInputs(NamedTuple):
     environment: Mapping[str, Any]
     images_of: ImagesFn  # (seed, pool rows [k]) -> uint8 [k, height, width, 1 or 3]
     stopped: Mapping[tuple[str, int], int] = {}  # (arm, seed) that plateaued -> its last round, earlier than planned
+    source_shares: tuple[float, ...] = ()  # of the pool, by rank of the source model's predicted class, if there is one
     sizes_vary: bool = False  # `part_counts` are of the first seed, and others may split whole groups otherwise
+    paper_tables: tuple[LaidTable, ...] = ()  # ours beside those of a paper
 
     @property
     def active_arms(self) -> tuple[str, ...]:

@@ -146,7 +146,7 @@ def _foot(laid: LaidTable) -> list[str]:
         alone = "; a figure of one seed has none" if nums[0] == 1 else ""
         told = f"Ours: mean over {span} seeds ± half of the 95 % Student-t interval{alone}."
     if laid.paper:
-        told += " With it: the single figure that the paper prints, and ours minus it; a difference is no test."
+        told += " Then the single figure that the paper prints, and ours minus it; a difference is no test."
     if any(row in laid.quoted and "quoted" not in row.lower() for row in laid.rows):
         told += " Quoted: the paper's figures alone."
     return [told, *([laid.note] if laid.note else [])]

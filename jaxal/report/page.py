@@ -19,6 +19,7 @@ from jaxal.report.pictures import write_picture
 from jaxal.report.round_seconds import round_seconds
 from jaxal.report.round_tables import round_tables
 from jaxal.report.seconds import acquisition_share, arm_seconds, seconds_picture
+from jaxal.report.source_classes import source_classes_picture
 from jaxal.report.subgroup_tables import subgroup_tables
 from jaxal.report.summary import summarize
 from jaxal.report.templates import template
@@ -50,7 +51,14 @@ def write_report(inputs: ReportInputs, folder: Path) -> Path:
     curves = curve_pictures(inputs)
     rate = minority_rate_picture(inputs)
     seconds = seconds_picture(inputs)
-    for picture in (*curves, asked_classes_picture(inputs), rate, seconds):
+    source_classes = source_classes_picture(inputs.source_shares) if inputs.source_shares else None
+    for picture in (
+        *curves,
+        asked_classes_picture(inputs),
+        rate,
+        seconds,
+        *([source_classes] if source_classes else []),
+    ):
         write_picture(picture, folder)
     shown = shown_classes(inputs)
     page = template("page.html").render(
@@ -61,6 +69,7 @@ def write_report(inputs: ReportInputs, folder: Path) -> Path:
         num_seeds=len(inputs.seeds),
         has_stops=bool(inputs.stopped),
         sizes_vary=inputs.sizes_vary,
+        paper_tables=inputs.paper_tables,
         curves=curves,
         tables=round_tables(inputs),
         classes=list(zip(shown.names, class_colors(shown), strict=True)),
@@ -76,6 +85,7 @@ def write_report(inputs: ReportInputs, folder: Path) -> Path:
         subgroups=subgroup_tables(inputs),
         parts=[part for part in _PARTS if part in inputs.part_counts],
         class_rows=_class_rows(inputs),
+        source_classes=source_classes,
         notes=inputs.notes,
         config_text=inputs.config_text,
         versions=list(_flat(inputs.environment)),

@@ -67,6 +67,20 @@ def open_run(folder: Path, config_text: str, config: dict, environment: dict) ->
     return False
 
 
+def holds(folder: Path, config: dict) -> bool:
+    """Tells whether a folder holds a run of this config; one of another, a damaged one or none does not.
+
+    Args:
+      folder: the run folder; it may be missing.
+      config: what `tomllib.loads` gives of its TOML.
+    """
+    try:
+        recorded = tomllib.loads((folder / CONFIG).read_bytes().decode())
+    except (OSError, ValueError):
+        return False
+    return not list(_differences(recorded, config))
+
+
 def _check_config(folder: Path, config: dict) -> None:
     try:
         recorded = tomllib.loads((folder / CONFIG).read_bytes().decode())

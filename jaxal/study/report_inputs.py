@@ -18,6 +18,7 @@ from jaxal.store.run_folder import CONFIG, ENVIRONMENT
 from jaxal.study import results
 from jaxal.study.plan import StudyPlan
 from jaxal.study.rounds import journal_path, recorded_rounds
+from jaxal.study.source_classes import kept_source_shares
 from jaxal.study.stopping import describe_stop, final_round
 
 __all__ = ["collect_report"]
@@ -71,6 +72,7 @@ def collect_report(
         environment=json.loads((workdir / ENVIRONMENT).read_text(encoding="utf-8")),
         images_of=images_of,
         stopped={run: last for run, (last, _) in stops.items()},
+        source_shares=kept_source_shares(workdir),
         sizes_vary=dataset.pool.groups is not None and len(study.seeds) > 1,
     )
 

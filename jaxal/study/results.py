@@ -7,16 +7,20 @@ from pathlib import Path
 from typing import Any
 
 from jaxal.config.study import StudyConfig
+from jaxal.data.schedule import query_sizes
 from jaxal.evaluation.comparison import active_learning_gain
 from jaxal.evaluation.rows import MetricRow
 from jaxal.store.files import write_if_changed
 from jaxal.study.rounds import recorded_rounds
+from jaxal.study.stopping import final_round
 
 __all__ = [
     "METRIC_COLUMNS",
     "RESULT_COLUMNS",
     "class_prevalences",
+    "count_rounds",
     "metric_rows",
+    "recorded_metrics",
     "result_rows",
     "run_folder",
     "write_results",
@@ -64,6 +68,22 @@ def result_rows(study: StudyConfig, workdir: Path) -> list[dict[str, Any]]:
     return rows
 
 
+def count_rounds(study: StudyConfig, workdir: Path) -> tuple[int, int]:
+    """Count the rounds that are finished, of all arms and seeds, and those that are planned; needs no data.
+
+    Rounds that a run leaves out because it has plateaued are not planned any more.
+    """
+    num_done = num_planned = 0
+    for arm in study.arms:
+        num_rounds = len(query_sizes(study.schedule, 0, 0)) if arm.kind == "active" else 0  # of a pool of any size
+        for seed in study.seeds:
+            rounds = recorded_rounds(run_folder(workdir, arm.name, seed))
+            last = final_round(study.schedule, rounds, num_rounds)
+            num_done += sum(number in rounds for number in range(last + 1))
+            num_planned += last + 1
+    return num_done, num_planned
+
+
 def write_results(study: StudyConfig, workdir: Path) -> list[dict[str, Any]]:
     """Write results.csv and metrics.csv where they are not up to date; return the rows of the former.
 
@@ -72,16 +92,27 @@ def write_results(study: StudyConfig, workdir: Path) -> list[dict[str, Any]]:
     """
     rows = result_rows(study, workdir)
     write_if_changed(workdir / "results.csv", _csv(RESULT_COLUMNS, [_cells(row) for row in rows]))
-    gains = _gains(study, rows)
-    metrics = [
-        (arm, seed, number, *MetricRow(*row))
-        for arm, seed, number, event in _recorded(study, workdir)
-        for row in [*event["metrics"], *gains.get((arm, seed, number), ())]
-    ]
+    metrics = _metrics(study, workdir, rows)
     write_if_changed(
         workdir / "metrics.csv", _csv(METRIC_COLUMNS, [[_cell(value) for value in row] for row in metrics])
     )
     return rows
+
+
+def recorded_metrics(study: StudyConfig, workdir: Path) -> list[dict[str, Any]]:
+    """Read metrics.csv's rows from the journals, typed; None where a value is not defined."""
+    rows = _metrics(study, workdir, result_rows(study, workdir))
+    return [dict(zip(METRIC_COLUMNS, row, strict=True)) for row in rows]
+
+
+def _metrics(study: StudyConfig, workdir: Path, rows: list[dict[str, Any]]) -> list[tuple[Any, ...]]:
+    """List the values of METRIC_COLUMNS; `rows` are those of results.csv."""
+    gains = _gains(study, rows)
+    return [
+        (arm, seed, number, *MetricRow(*row))
+        for arm, seed, number, event in _recorded(study, workdir)
+        for row in [*event["metrics"], *gains.get((arm, seed, number), ())]
+    ]
 
 
 def _gains(study: StudyConfig, rows: list[dict[str, Any]]) -> dict[tuple[str, int, int], list[MetricRow]]:

@@ -4,7 +4,7 @@ import contextlib
 import functools
 import time
 import tomllib
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -12,6 +12,7 @@ import msgspec
 
 from jaxal.config.reading import config_text, experiment_config, recheck_study
 from jaxal.config.study import ArmConfig, StudyConfig
+from jaxal.config.tables import TableConfig
 from jaxal.data.dataset import Dataset, choose_parts, load_source, make_dataset
 from jaxal.data.source import ImageSource
 from jaxal.errors import DataError, InputError, JaxalError, StoreError
@@ -22,10 +23,12 @@ from jaxal.report.learning_curve_figure import draw_learning_curves
 from jaxal.report.page import write_report
 from jaxal.store import lock, run_folder, signals
 from jaxal.study import results
+from jaxal.study.beside_paper import check_tables, lay_tables, write_tables
 from jaxal.study.environment import describe_environment
 from jaxal.study.plan import ArmPlan, StudyPlan, plan_study
 from jaxal.study.report_inputs import collect_report
 from jaxal.study.rounds import recorded_rounds, run_rounds
+from jaxal.study.source_classes import keep_source_shares
 from jaxal.study.stopping import describe_stop, is_finished
 
 __all__ = ["StudyListener", "StudyResult", "prepare_study", "run_study"]
@@ -42,8 +45,9 @@ class StudyResult(NamedTuple):
 
 
 class StudyListener(NamedTuple):
-    """Functions that are told how a study goes on; by default they do nothing."""
+    """Functions that are told how a study, or a family of them, goes on; by default they do nothing."""
 
+    on_member: Callable[[str, int, int], None] = lambda name, number, num_members: None  # of a family, from 1
     on_plan: Callable[[StudyPlan, int], None] = lambda plan, remaining_steps: None
     on_steps: Callable[[int], None] = lambda num_steps: None  # optimization steps just done, or left out for good
     on_round: Callable[[str, int, int, int], None] = lambda arm, seed, number, num_rounds: None
@@ -75,7 +79,10 @@ def _check_seeds(study: StudyConfig, source: ImageSource) -> None:
 
 
 def run_study(
-    config: StudyConfig, workdir: str | Path | None = None, listener: StudyListener | None = None
+    config: StudyConfig,
+    workdir: str | Path | None = None,
+    listener: StudyListener | None = None,
+    tables: Sequence[TableConfig] = (),
 ) -> StudyResult:
     """Run a study to its end, or go on where it was stopped.
 
@@ -84,15 +91,17 @@ def run_study(
         workdir: the run folder; runs/NAME where absent. If it holds this study already, finished rounds are kept, and
             a finished study changes nothing.
         listener: told of progress.
+        tables: laid beside a paper's, in report.html and tables.csv.
 
     Raises:
-        ConfigError: the config contradicts itself.
+        ConfigError: the config contradicts itself, or a table does not fit what the paper prints or what the study has.
         DataError: the data is missing or does not fit the config, or pretrained weights are missing; or embeddings
             that are given are not of this study, or cannot be kept.
         StoreError: the folder is held by another process, belongs to another config, other data or other weights, or is
             damaged.
     """
     study = recheck_study(config)
+    check_tables(tables)
     listener = listener or StudyListener()
     workdir = Path(workdir) if workdir is not None else Path("runs") / study.name
     text = config_text(study)
@@ -116,21 +125,30 @@ def run_study(
                     _run_arm(study, arm, arm_plan, seed, dataset_of, workdir, listener, write)
         except (JaxalError, KeyboardInterrupt, signals.Terminated):
             with contextlib.suppress(JaxalError):  # what stopped the study is what its user is told
-                _show(study, workdir, plan, dataset_of)
+                _show(study, workdir, plan, dataset_of, tables)
             raise
-        table = _show(study, workdir, plan, dataset_of)
+        table = _show(study, workdir, plan, dataset_of, tables)
     return StudyResult(table, workdir)
 
 
 def _show(
-    study: StudyConfig, workdir: Path, plan: StudyPlan, dataset_of: Callable[[int], Dataset]
+    study: StudyConfig,
+    workdir: Path,
+    plan: StudyPlan,
+    dataset_of: Callable[[int], Dataset],
+    tables: Sequence[TableConfig],
 ) -> list[dict[str, Any]]:
     """Make tables, figures and page of what is finished; return the rows of results.csv."""
     rows = results.write_results(study, workdir)
     report = collect_report(study, workdir, plan, dataset_of)
-    external = external_rows(rows, report.metric_rows)
-    draw_learning_curves(rows, workdir, full_arms=report.full_arms, external=external)
-    write_report(report, workdir)
+    try:
+        laid = lay_tables(tables, {"": study}, {"": workdir})
+        write_tables(laid, workdir)
+        report = report._replace(paper_tables=laid)
+    finally:  # a table that asks for what the study has not leaves the page without tables, not the study without page
+        external = external_rows(rows, report.metric_rows)
+        draw_learning_curves(rows, workdir, full_arms=report.full_arms, external=external)
+        write_report(report, workdir)
     return rows
 
 
@@ -219,6 +237,9 @@ def _run_arm(
                 f" {planned.source or 'the installed package, which was not there,'} have changed since the study"
                 " began. Bring back what it was started with. Finished rounds are kept."
             )
+
+    if seed == study.seeds[0]:
+        keep_source_shares(experiment, workdir)
 
     def on_round(number: int) -> None:
         write()

@@ -17,6 +17,7 @@ from jaxal.models.efficientnet_table import VARIANTS
 from jaxal.models.pretrained import initial_variables
 from jaxal.study import StudyListener, prepare_study, run_study
 from jaxal.study.embedding import embed_study
+from jaxal.study.source_classes import kept_source_shares
 from jaxal.training.inference import apply_images
 
 from .conftest import tiny
@@ -86,6 +87,12 @@ def test_the_query_is_what_the_source_model_s_own_classes_ask_for(finished):
     for arm, strategy in (("laps", "diversified_entropy"), ("certain", ENTROPY)):
         (asked,) = [event["indices"] for event in events_of(result, arm) if event["event"] == "asked"]
         np.testing.assert_array_equal(asked, jaxal.select(strategy, **pool))
+    shares = kept_source_shares(result.workdir)
+    counts = np.bincount(np.argmax(logits, axis=1), minlength=5)
+    assert shares == tuple(sorted(counts / len(logits), reverse=True))
+    assert (result.workdir / "figures" / "source_classes.svg").exists()
+    told = f"{np.count_nonzero(counts)} of its 5 classes"
+    assert told in (result.workdir / "report.html").read_text(encoding="utf-8")
 
 
 def test_a_round_without_labels_has_no_score_and_the_query_trains_the_machine(finished):

@@ -1,0 +1,179 @@
+"""Running a family: its studies one after the other, and what is made of all of them."""
+
+import contextlib
+from collections.abc import Collection, Iterator
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import jax
+
+from jaxal.config.family import Family, members_named
+from jaxal.config.study import StudyConfig
+from jaxal.errors import JaxalError, StoreError
+from jaxal.report.family_page import FamilyReport, MemberShown, write_family_report
+from jaxal.report.paper_tables import LaidTable
+from jaxal.store import signals
+from jaxal.store.run_folder import CONFIG
+from jaxal.study.beside_paper import check_tables, is_begun, lay_tables, write_tables
+from jaxal.study.plan import StudyPlan
+from jaxal.study.results import count_rounds, result_rows
+from jaxal.study.runner import StudyListener, prepare_study, run_study
+
+__all__ = ["FamilyResult", "MemberResult", "prepare_family", "run_family"]
+
+# Files of the family beside the folders of its members.
+PAGE, TABLES = "report.html", "tables.csv"
+# Each compiled program takes some ten memory maps, of which Linux allows a process 65,530: beyond, XLA crashes.
+MOST_MAPS = 20_000
+
+
+class MemberResult(NamedTuple):
+    """How far a member is."""
+
+    name: str  # "" of the one study of a file that varies nothing
+    workdir: Path
+    num_done: int  # rounds finished, of all arms and seeds
+    num_planned: int  # so many once it is finished
+    table: list[dict[str, Any]]  # the rows of its results.csv, typed; None = not defined
+
+
+class FamilyResult(NamedTuple):
+    """What a family came to, with the members that were not run this time."""
+
+    workdir: Path
+    members: tuple[MemberResult, ...]
+    tables: tuple[LaidTable, ...]
+
+
+def prepare_family(
+    family: Family, only: Collection[str] = (), listener: StudyListener | None = None
+) -> Iterator[tuple[StudyConfig, StudyPlan]]:
+    """Plan one member after the other, as `prepare_study` does; nothing is written, but resized images are cached.
+
+    Args:
+        family: of studies.
+        only: names of the members to plan; all where empty.
+        listener: told of progress.
+
+    Raises:
+        ConfigError, DataError: as `run_family`. Where members are refused, once all have been looked at: one line each.
+    """
+    check_tables(family.tables)
+    refused = []
+    for name, study in members_named(family, only):
+        try:
+            plan = prepare_study(study, listener)
+        except JaxalError as error:
+            refused.append((name, error))
+        else:
+            yield study, plan
+    if refused:
+        first = refused[0][1]
+        raise type(first)("\n".join(f"member {name}: {each}" if name else str(each) for name, each in refused))
+
+
+def run_family(
+    family: Family,
+    workdir: str | Path | None = None,
+    only: Collection[str] = (),
+    listener: StudyListener | None = None,
+) -> FamilyResult:
+    """Run the studies of a family one after the other, or go on where that was stopped.
+
+    Each member has its run folder WORKDIR/MEMBER; the one study of a file that varies nothing has WORKDIR itself.
+    tables.csv and report.html of the family are renewed after each member, also where it is refused or stopped. Other
+    processes may run other members in the same folder at the same time.
+
+    Args:
+        family: of studies.
+        workdir: the folder; runs/NAME where absent.
+        only: names of the members to run; all where empty.
+        listener: told of progress, and of each member as it begins.
+
+    Raises:
+        ConfigError, DataError, StoreError: as `run_study`, naming the member: members before it are finished, and those
+            after it not begun. Or a member that there is not; or the folder holds something else.
+    """
+    check_tables(family.tables)
+    chosen, listener = members_named(family, only), listener or StudyListener()
+    if family.is_one_study:
+        study = family.members[0][1]
+        result = run_study(study, workdir, listener, family.tables)
+        member = MemberResult("", result.workdir, *count_rounds(study, result.workdir), result.table)
+        tables = lay_tables(family.tables, {"": study}, {"": result.workdir})
+        return FamilyResult(result.workdir, (member,), tables)
+    workdir = Path(workdir) if workdir is not None else Path("runs") / family.name
+    _refuse_other_folders(family, workdir)
+    tables: tuple[LaidTable, ...] = ()
+    with signals.handled():
+        for number, (name, study) in enumerate(chosen, start=1):
+            listener.on_member(name, number, len(chosen))
+            try:
+                run_study(study, workdir / name, listener)
+            except (JaxalError, KeyboardInterrupt, signals.Terminated) as error:
+                with contextlib.suppress(JaxalError):  # what stopped the member is what its user is told
+                    _show(family, workdir)
+                if isinstance(error, JaxalError):
+                    raise type(error)(_told(family, name, error)) from error
+                raise
+            tables = _show(family, workdir)
+            _let_compiled_programs_go()
+    members = tuple(
+        MemberResult(name, workdir / name, *_progress(study, workdir / name), result_rows(study, workdir / name))
+        for name, study in family.members
+    )
+    return FamilyResult(workdir, members, tables)
+
+
+def _refuse_other_folders(family: Family, workdir: Path) -> None:
+    """Refuse a folder whose files are no family's before any is replaced."""
+    if (workdir / CONFIG).exists():
+        raise StoreError(
+            f"{workdir} holds the run of a single study, and {family.name} is a family of {len(family.members)}: choose"
+            " another --workdir."
+        )
+    is_ours = any((workdir / name / CONFIG).exists() for name, _ in family.members)
+    there = [name for name in (PAGE, TABLES) if (workdir / name).exists()]
+    if there and not is_ours:
+        raise StoreError(
+            f"{workdir} holds {' and '.join(there)}, but no member of {family.name}: nothing was changed there; choose"
+            " another --workdir."
+        )
+
+
+def _told(family: Family, name: str, error: JaxalError) -> str:
+    others = [other for other, _ in family.members if other != name]
+    hint = f" (what is finished is kept; --only MEMBER runs others: {', '.join(others)})" if others else ""
+    return f"member {name}: {error}{hint}"
+
+
+def _progress(study: StudyConfig, workdir: Path) -> tuple[int, int]:
+    """Count the rounds finished of those planned; of a folder with another config none is."""
+    done, planned = count_rounds(study, workdir)
+    return (done if is_begun(study, workdir) else 0), planned
+
+
+def _show(family: Family, workdir: Path) -> tuple[LaidTable, ...]:
+    """Make tables and page of what is finished, once there is a member's folder."""
+    workdirs = {name: workdir / name for name, _ in family.members}
+    if not any((folder / CONFIG).exists() for folder in workdirs.values()):
+        return ()
+    members = []
+    for name, study in family.members:
+        folder = workdirs[name]
+        note = "its folder holds another config" if (folder / CONFIG).exists() and not is_begun(study, folder) else ""
+        members.append(MemberShown(name, *_progress(study, folder), note))
+    report = FamilyReport(family.name, tuple(members), ())
+    try:
+        laid = lay_tables(family.tables, dict(family.members), workdirs)
+        write_tables(laid, workdir)
+        report = report._replace(tables=laid)
+    finally:  # a table that asks for what a member has not leaves the page without tables
+        write_family_report(report, workdir)
+    return laid
+
+
+def _let_compiled_programs_go() -> None:
+    maps = Path("/proc/self/maps")
+    if maps.exists() and maps.read_bytes().count(b"\n") > MOST_MAPS:
+        jax.clear_caches()
