@@ -27,6 +27,7 @@ class Figure(NamedTuple):
     split: str
     class_name: str  # "": over all classes
     metric: str
+    full_member: str | None  # whose full arm "g_al" measures it from
 
 
 class MemberRuns(NamedTuple):
@@ -104,7 +105,7 @@ def seed_gains(others: Sequence[Figure], full_arm: str, runs_of: Mapping[str, Me
 
     Args:
       others: x, shares in [0, 1].
-      full_arm: full is the same figure of this arm, at its last round.
+      full_arm: full is the same figure of this arm, at its last round, in the figure's `full_member`.
       runs_of: by member.
 
     Returns:
@@ -114,7 +115,11 @@ def seed_gains(others: Sequence[Figure], full_arm: str, runs_of: Mapping[str, Me
       ConfigError: as `seed_values`, or a figure is no share.
     """
     pairs = [
-        (seed_values(each, runs_of), seed_values(each._replace(arm=full_arm, round=-1), runs_of)) for each in others
+        (
+            seed_values(each, runs_of),
+            seed_values(each._replace(member=each.full_member, arm=full_arm, round=-1), runs_of),
+        )
+        for each in others
     ]
     known = [values for pair in pairs for values in pair if values is not None]
     if len(known) < 2 * len(pairs):
@@ -142,7 +147,15 @@ def _merged(*cells: CellConfig) -> CellConfig:
 
 def _figure(cell: CellConfig) -> Figure:
     number = -1 if cell.round is None else cell.round
-    return Figure(cell.member, cell.arm or "", number, cell.split or "test", cell.class_name or "", cell.metric or "")
+    return Figure(
+        member=cell.member,
+        arm=cell.arm or "",
+        round=number,
+        split=cell.split or "test",
+        class_name=cell.class_name or "",
+        metric=cell.metric or "",
+        full_member=cell.member if cell.full_member is None else cell.full_member,
+    )
 
 
 def _runs(figure: Figure, runs_of: Mapping[str, MemberRuns]) -> MemberRuns | None:

@@ -113,7 +113,9 @@ def test_a_finished_family_has_tables_of_all_its_members(family):
     assert ours["Scores <b>", "Random", "A"] != ours["Scores <b>", "Random", "B"]
     for member, column in (("first", "A"), ("second", "B")):
         with open(folder / member / "results.csv", newline="") as file:
-            scores = [float(row["auroc"]) for row in csv.DictReader(file) if (row["arm"], row["round"]) == ("random", "1")]
+            scores = [
+                float(row["auroc"]) for row in csv.DictReader(file) if (row["arm"], row["round"]) == ("random", "1")
+            ]
         assert [ours["Scores <b>", "Random", column]] == scores
         assert 'name = "draws-' + member in (folder / member / "config.toml").read_text()
         assert not (folder / member / "tables.csv").exists()
@@ -211,7 +213,9 @@ def test_a_dry_run_plans_every_member_and_names_those_that_cannot_run(family, tm
 def test_one_study_with_tables_has_them_in_its_own_report(family, tmp_path, capsys):
     _, folder, _, _ = family
     shutil.copytree(folder / "first", tmp_path / "run")
-    table = '[[tables]]\ntitle = "Alone"\ncell = {metric = "auroc"}\nrows.Random.arm = "random"\ncolumns = {last = {}}\n'
+    table = (
+        '[[tables]]\ntitle = "Alone"\ncell = {metric = "auroc"}\nrows.Random.arm = "random"\ncolumns = {last = {}}\n'
+    )
     path = tmp_path / "alone.toml"
     path.write_text((folder / "first" / "config.toml").read_text() + table)
     assert load_family(path).is_one_study
