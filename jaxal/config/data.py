@@ -267,7 +267,7 @@ class CountsImbalanceConfig(ConfigStruct, frozen=True, tag_field="kind", tag="co
     """So many samples of each class in the pool; a class that is not named stays whole.
 
     Fields:
-        counts: samples to keep, by class name.
+        counts: samples to keep, by class name; with one_vs_rest, of its two classes or of those that it joins.
         parts: as of a ratio; validation keeps the same share of each class.
     """
 
@@ -297,6 +297,7 @@ class DataConfig(ConfigStruct, frozen=True):
 
     Fields:
         source: where images come from.
+        classes: names of the classes to keep, in the order that they are to have; all where empty.
         one_vs_rest: a class name; its images against all others make a problem of two classes.
         minority_class: name of the class whose finding is counted; where empty, that of one_vs_rest, else the rarest
             of the whole pool.
@@ -310,6 +311,7 @@ class DataConfig(ConfigStruct, frozen=True):
     """
 
     source: SourceConfig
+    classes: tuple[str, ...] = ()
     one_vs_rest: str = ""
     minority_class: str = ""
     split: SplitConfig = SplitConfig()

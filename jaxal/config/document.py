@@ -189,7 +189,11 @@ def expand_class_names(document: Document) -> None:
     """Read names that look like whole numbers as the text that they are, in place: `one_vs_rest = 8`."""
     data = _table(document, "data")
     source, external = _table(data, "source"), _table(_table(data, "split"), "external")
-    places = ((data, "one_vs_rest"), (data, "minority_class"), (source, "class_names"), (external, "internal"))
+    places = (
+        *((data, name) for name in ("classes", "one_vs_rest", "minority_class")),
+        (source, "class_names"),
+        (external, "internal"),
+    )
     for table, name in places:
         if type(table.get(name)) is int:
             table[name] = str(table[name])

@@ -35,7 +35,7 @@ from jaxal.data.readers.folder import read_folder
 from jaxal.data.readers.idx import read_fashion_mnist, read_idx
 from jaxal.data.readers.labeled_files import read_images
 from jaxal.data.readers.medmnist import read_medmnist
-from jaxal.data.source import ImageSource, class_index, one_vs_rest
+from jaxal.data.source import ImageSource, class_index, keep_classes, one_vs_rest
 from jaxal.data.tfds.source import read_tfds
 from jaxal.errors import DataError
 
@@ -79,7 +79,7 @@ def parts_of(dataset: Dataset) -> dict[str, Part]:
 
 
 def load_source(config: DataConfig, on_images: OnImages = lambda done, total: None) -> ImageSource:
-    """Open the source of a config, as two classes if one_vs_rest is set.
+    """Open the source of a config: of its classes those that are asked for, as two if one_vs_rest is set.
 
     Args:
         config: of the data.
@@ -89,6 +89,8 @@ def load_source(config: DataConfig, on_images: OnImages = lambda done, total: No
         DataError: the data is missing or has fewer than two classes, or a class named in the config is not in it.
     """
     source = _read(config.source, on_images)
+    if config.classes:
+        source = keep_classes(source, config.classes)
     if config.one_vs_rest:
         source = one_vs_rest(source, config.one_vs_rest)
     if len(source.class_names) < 2:
@@ -171,12 +173,15 @@ def make_dataset(source: ImageSource, config: DataConfig, seed: int) -> Dataset:
 def _pruned(source: ImageSource, parts: Partition, config: DataConfig, seed: int) -> dict[str, np.ndarray]:
     if config.imbalance is None:
         return {}
-    minority, labels = _minority(source, config, source.labels), source.labels
-    choose = functools.partial(prune, config.imbalance, class_names=source.class_names, minority=minority, seed=seed)
+    minority, labels, class_names = _minority(source, config, source.labels), source.labels, source.class_names
+    is_named = isinstance(config.imbalance, CountsImbalanceConfig)
+    if is_named and source.finer is not None and not set(config.imbalance.counts) <= set(class_names):
+        labels, class_names = source.finer  # counts that name the classes behind one_vs_rest
+    choose = functools.partial(prune, config.imbalance, class_names=class_names, minority=minority, seed=seed)
     pool = parts.pool
     kept = {"pool": pool[choose(labels=labels[pool], purpose="pool")]}
     if config.imbalance.parts == "pool_and_validation":
-        count = functools.partial(np.bincount, minlength=len(source.class_names))
+        count = functools.partial(np.bincount, minlength=len(class_names))
         validation = parts.validation
         like = (count(labels[pool]), count(labels[kept["pool"]]))
         kept["validation"] = validation[choose(labels=labels[validation], purpose="validation", like=like)]

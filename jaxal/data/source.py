@@ -1,5 +1,7 @@
 """A set of labeled images, whatever its form on disk."""
 
+import hashlib
+import json
 from collections.abc import Callable, Mapping
 from types import MappingProxyType
 from typing import NamedTuple
@@ -8,7 +10,7 @@ import numpy as np
 
 from jaxal.errors import DataError
 
-__all__ = ["TEST", "TRAIN", "VALIDATION", "ImageSource", "class_index", "one_vs_rest"]
+__all__ = ["TEST", "TRAIN", "VALIDATION", "ImageSource", "class_index", "keep_classes", "one_vs_rest"]
 
 # The names of the parts that data may come in.
 TRAIN, VALIDATION, TEST = "train", "validation", "test"
@@ -33,6 +35,33 @@ class ImageSource(NamedTuple):
     parts: np.ndarray | None = None  # str [n], TRAIN, VALIDATION or TEST: the split that the data comes with
     columns: Mapping[str, np.ndarray] = MappingProxyType({})  # further facts, str [n] each, such as a center
     notes: tuple[str, ...] = ()  # what a user should know of the reading: files left out, files converted
+    finer: tuple[np.ndarray, tuple[str, ...]] | None = None  # labels and class names before two were made of them
+
+
+def keep_classes(source: ImageSource, class_names: tuple[str, ...]) -> ImageSource:
+    """Leave out the images of all classes but these, which stand in this order; pixels are scaled as in the whole.
+
+    Raises:
+        DataError: the source has no class of such a name, or a class is named twice.
+    """
+    kept = [class_index(source, name, "data.classes") for name in class_names]
+    if len(set(kept)) < len(kept):
+        raise DataError(f"data.classes: a class is named twice: {', '.join(class_names)}")
+    new_label = np.full(len(source.class_names), -1, np.int32)
+    new_label[kept] = np.arange(len(kept))
+    rows = np.flatnonzero(new_label[source.labels] >= 0)
+    told = json.dumps([source.fingerprint, *class_names]).encode()
+    return source._replace(
+        ids=source.ids[rows],
+        labels=new_label[source.labels[rows]],
+        class_names=class_names,
+        fingerprint=hashlib.sha256(told).hexdigest(),
+        read=lambda indices: source.read(rows[indices]),
+        groups=None if source.groups is None else source.groups[rows],
+        parts=None if source.parts is None else source.parts[rows],
+        columns=MappingProxyType({name: cells[rows] for name, cells in source.columns.items()}),
+        notes=(*source.notes, f"{len(source.labels) - len(rows)} images of classes not in data.classes are left out."),
+    )
 
 
 def one_vs_rest(source: ImageSource, class_name: str) -> ImageSource:
@@ -44,7 +73,9 @@ def one_vs_rest(source: ImageSource, class_name: str) -> ImageSource:
     index = class_index(source, class_name, "data.one_vs_rest")
     labels = (source.labels == index).astype(np.int32)
     rest = "rest" if class_name != "rest" else "others"
-    return source._replace(labels=labels, class_names=(rest, class_name))
+    return source._replace(
+        labels=labels, class_names=(rest, class_name), finer=(source.labels, source.class_names)
+    )
 
 
 def class_index(source: ImageSource, class_name: str, setting: str) -> int:

@@ -5,10 +5,10 @@ import numpy as np
 import pytest
 from data_sources import made_source
 
-from jaxal.config.data import DataConfig, DigitsConfig, RatioImbalanceConfig, SplitConfig
+from jaxal.config.data import CountsImbalanceConfig, DataConfig, DigitsConfig, RatioImbalanceConfig, SplitConfig
 from jaxal.data.dataset import load_source, make_dataset
 from jaxal.data.readers.digits import read_digits
-from jaxal.data.source import class_index, one_vs_rest
+from jaxal.data.source import class_index, keep_classes, one_vs_rest
 from jaxal.errors import DataError
 
 SPLIT = SplitConfig(validation_fraction=0.25, test_fraction=0.25)
@@ -62,6 +62,29 @@ def test_one_against_the_rest(digits):
     assert eights.read is digits.read
 
 
+def test_classes_are_kept_in_the_order_asked_and_all_else_is_left_out(digits):
+    columns = {"written by": np.array([f"hand {n % 7}" for n in range(len(digits.labels))])}
+    source = digits._replace(columns=columns, groups=columns["written by"], parts=np.full(len(digits.labels), "train"))
+    kept = keep_classes(source, ("8", "3"))
+    rows = np.flatnonzero(np.isin(digits.labels, [3, 8]))
+    assert kept.class_names == ("8", "3")
+    assert kept.labels.dtype == np.int32
+    assert np.array_equal(kept.labels, digits.labels[rows] == 3)
+    assert np.array_equal(kept.ids, digits.ids[rows])
+    assert np.array_equal(kept.groups, columns["written by"][rows])
+    assert np.array_equal(kept.columns["written by"], columns["written by"][rows])
+    assert len(kept.parts) == len(rows)
+    some = np.array([5, 0, 5, len(rows) - 1])
+    assert np.array_equal(kept.read(some), digits.read(rows[some]))
+    assert any(note.startswith(f"{len(digits.labels) - len(rows)} images of classes") for note in kept.notes)
+    fingerprints = {keep_classes(digits, names).fingerprint for names in (("3", "8"), ("8", "3"), ("3",))}
+    assert len({digits.fingerprint, *fingerprints}) == 4
+    with pytest.raises(DataError, match=r"data\.classes = 'x': no such class; there are 0, 1,"):
+        keep_classes(digits, ("3", "x"))
+    with pytest.raises(DataError, match=r"data\.classes: a class is named twice: 3, 3"):
+        keep_classes(digits, ("3", "3"))
+
+
 def test_classes_are_found_by_name_or_refused(digits):
     assert class_index(digits, "7", "data.minority_class") == 7
     with pytest.raises(DataError) as caught:
@@ -72,6 +95,9 @@ def test_classes_are_found_by_name_or_refused(digits):
 def test_load_source_makes_two_classes_where_asked_and_checks_names():
     assert load_source(config()).class_names == tuple("0123456789")
     assert load_source(config(one_vs_rest="3", minority_class="3")).class_names == ("rest", "3")
+    assert load_source(config(classes=("5", "3"))).class_names == ("5", "3")
+    with pytest.raises(DataError, match=r"at least two classes are needed, found 1"):
+        load_source(config(classes=("5",)))
     with pytest.raises(DataError, match=r"data\.one_vs_rest = 'x': no such class; there are 0, 1,"):
         load_source(config(one_vs_rest="x"))
     with pytest.raises(DataError, match=r"data\.minority_class = '5': no such class; there are rest, 3"):
@@ -143,6 +169,19 @@ def test_one_class_against_the_rest_is_the_minority_whatever_its_size():
     dataset = make_dataset(source, even, 0)
     assert np.bincount(dataset.pool.labels).tolist() == [40, 40]
     assert dataset.minority == 1
+
+
+@pytest.mark.parametrize(("counts", "expected"), [({"common": 30, "middle": 9}, [39, 10]), ({"rest": 50}, [50, 10])])
+def test_counts_are_of_the_two_classes_or_of_those_behind_them(counts, expected):
+    imbalance = CountsImbalanceConfig(counts=counts, parts="pool")
+    source = one_vs_rest(SOURCE, "rare")
+    dataset = make_dataset(source, config(one_vs_rest="rare", imbalance=imbalance), 0)
+    assert np.bincount(dataset.pool.labels).tolist() == expected
+    if "common" in counts:
+        assert np.bincount(SOURCE.labels[dataset.pool.sample_ids]).tolist() == [30, 9, 10]
+    wrong = CountsImbalanceConfig(counts={"none": 1})
+    with pytest.raises(DataError, match=r"no class 'none' \(there are common, middle, rare\)"):
+        make_dataset(source, config(one_vs_rest="rare", imbalance=wrong), 0)
 
 
 def test_an_empty_part_is_refused_by_name():
