@@ -1,6 +1,6 @@
 """Which figure of ours stands in each cell of a paper's table, and its value for each seed."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from jaxal.config.keys import nearest
@@ -63,10 +63,17 @@ def figures(table: TableConfig) -> dict[Place, Figure]:
     return found
 
 
-def member_runs(rows: Sequence[Row]) -> MemberRuns:
-    """Prepares the typed rows of a study's metrics.csv: arm, seed, round, split, class, metric, value."""
+def member_runs(rows: Sequence[Row], metrics: Collection[str]) -> MemberRuns:
+    """Prepares what the typed rows of a study's metrics.csv say of some metrics; with many classes they are millions.
+
+    Args:
+      rows: arm, seed, round, split, class, metric, value.
+      metrics: names.
+    """
     runs = MemberRuns({}, {})
     for row in rows:
+        if row["metric"] not in metrics:
+            continue
         arm, seed, number = row["arm"], row["seed"], row["round"]
         ends = runs.last.setdefault(arm, {})
         ends[seed] = max(number, ends.get(seed, 0))

@@ -190,14 +190,11 @@ def test_a_seed_that_has_not_come_to_a_round_shows_in_the_count():
 @pytest.mark.parametrize(
     ("changed", "message"),
     [
-        ({"paper": "CB-DAL"}, "'T': give paper and table both"),
         ({"paper": "CBDAL", "table": "2 ISIC2020 AUROC"}, r"did you mean 'CB-DAL', '2 ISIC2020 AUROC'\?\); .*Regroup"),
         (
             {"paper": "Aggarwal", "table": "2-3"},
             "rows of the paper are missing: Full; the paper has no rows a, b; columns .* MIT-67; .* no columns x, y",
         ),
-        ({"cells": {"c": {}}}, r"cells: there is no row 'c' \(known are a, b\)"),
-        ({"cells": {"a": {"z": CellConfig()}}}, "cells, 'a': there is no column 'z'"),
         ({"cell": CellConfig(split="tset")}, r"'a', 'x': unknown split tset \(did you mean test\?"),
         ({"cell": CellConfig(split="pool")}, r"'a', 'x': there is no metric accuracy of pool, all classes"),
         ({"cell": CellConfig(class_name="nv")}, "no metric accuracy of test, a class"),
