@@ -68,12 +68,19 @@ def _cell_problems(table: TableConfig, arms_of: ArmsOf) -> Iterator[str]:
     for row, of_row in table.rows.items():
         for column, of_column in table.columns.items():
             layers = (table.cells.get(row, {}).get(column, CellConfig()), of_row, of_column, table.cell)
-            member = next((each.member for each in layers if each.member is not None), None)
-            arm = next((each.arm for each in layers if each.arm is not None), None)
-            yield from _problems(table, member, arm, arms_of)
+            member, arm, metric, full_member = (
+                next((value for each in layers if (value := getattr(each, name)) is not None), None)
+                for name in ("member", "arm", "metric", "full_member")
+            )
+            own_arm = None if metric == "g_al" else arm  # which is of the row's other cells
+            yield from _problems(member, own_arm, arms_of)
+            # Where a cell lacks a member, that alone is said.
+            if full_member is not None or member is not None or len(arms_of) == 1:
+                full_arm = table.full_arm if own_arm else None
+                yield from _problems(member if full_member is None else full_member, full_arm, arms_of)
 
 
-def _problems(table: TableConfig, member: str | None, arm: str | None, arms_of: ArmsOf) -> Iterator[str]:
+def _problems(member: str | None, arm: str | None, arms_of: ArmsOf) -> Iterator[str]:
     if member is not None and member not in arms_of:
         has = "the file holds one study, which needs no member" if "" in arms_of else f"there are {', '.join(arms_of)}"
         yield f"no member {member!r}; {has}"
@@ -84,6 +91,5 @@ def _problems(table: TableConfig, member: str | None, arm: str | None, arms_of: 
         yield f"cells of arm {arm!r} name no member; there are {', '.join(arms_of)}"
         return
     name = next(iter(arms_of)) if member is None else member
-    for each in (arm, table.full_arm):
-        if each and each not in arms_of[name]:
-            yield f"no arm {each!r}{f' in member {name}' if name else ''}; there are {', '.join(arms_of[name])}"
+    if arm not in arms_of[name]:
+        yield f"no arm {arm!r}{f' in member {name}' if name else ''}; there are {', '.join(arms_of[name])}"

@@ -24,7 +24,8 @@ class CellConfig(ConfigStruct, frozen=True):
         class_name: the class that the metric is of; empty: over all.
         metric: its name in metrics.csv (but for active_learning_gain, which is over rounds), or "g_al": the mean over
             the row's other figures of ours of (x - full)/(1 - full), full being the same cell of the table's full_arm
-            at its last round (Aggarwal et al.).
+            at its last round (Aggarwal et al.). It needs neither member nor arm of its own.
+        full_member: the study whose full_arm the figure is measured from in "g_al"; by default its own.
     """
 
     member: str | None = None
@@ -33,6 +34,7 @@ class CellConfig(ConfigStruct, frozen=True):
     split: str | None = None
     class_name: str | None = None
     metric: str | None = None
+    full_member: str | None = None
 
 
 class TableConfig(ConfigStruct, frozen=True):

@@ -73,9 +73,7 @@ def one_vs_rest(source: ImageSource, class_name: str) -> ImageSource:
     index = class_index(source, class_name, "data.one_vs_rest")
     labels = (source.labels == index).astype(np.int32)
     rest = "rest" if class_name != "rest" else "others"
-    return source._replace(
-        labels=labels, class_names=(rest, class_name), finer=(source.labels, source.class_names)
-    )
+    return source._replace(labels=labels, class_names=(rest, class_name), finer=(source.labels, source.class_names))
 
 
 def class_index(source: ImageSource, class_name: str, setting: str) -> int:

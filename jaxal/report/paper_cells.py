@@ -1,6 +1,6 @@
 """Which figure of ours stands in each cell of a paper's table, and its value for each seed."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from jaxal.config.keys import nearest
@@ -27,6 +27,7 @@ class Figure(NamedTuple):
     split: str
     class_name: str  # "": over all classes
     metric: str
+    full_member: str | None  # whose full arm "g_al" measures it from
 
 
 class MemberRuns(NamedTuple):
@@ -62,10 +63,17 @@ def figures(table: TableConfig) -> dict[Place, Figure]:
     return found
 
 
-def member_runs(rows: Sequence[Row]) -> MemberRuns:
-    """Prepares the typed rows of a study's metrics.csv: arm, seed, round, split, class, metric, value."""
+def member_runs(rows: Sequence[Row], metrics: Collection[str]) -> MemberRuns:
+    """Prepares what the typed rows of a study's metrics.csv say of some metrics; with many classes they are millions.
+
+    Args:
+      rows: arm, seed, round, split, class, metric, value.
+      metrics: names.
+    """
     runs = MemberRuns({}, {})
     for row in rows:
+        if row["metric"] not in metrics:
+            continue
         arm, seed, number = row["arm"], row["seed"], row["round"]
         ends = runs.last.setdefault(arm, {})
         ends[seed] = max(number, ends.get(seed, 0))
@@ -104,7 +112,7 @@ def seed_gains(others: Sequence[Figure], full_arm: str, runs_of: Mapping[str, Me
 
     Args:
       others: x, shares in [0, 1].
-      full_arm: full is the same figure of this arm, at its last round.
+      full_arm: full is the same figure of this arm, at its last round, in the figure's `full_member`.
       runs_of: by member.
 
     Returns:
@@ -114,7 +122,11 @@ def seed_gains(others: Sequence[Figure], full_arm: str, runs_of: Mapping[str, Me
       ConfigError: as `seed_values`, or a figure is no share.
     """
     pairs = [
-        (seed_values(each, runs_of), seed_values(each._replace(arm=full_arm, round=-1), runs_of)) for each in others
+        (
+            seed_values(each, runs_of),
+            seed_values(each._replace(member=each.full_member, arm=full_arm, round=-1), runs_of),
+        )
+        for each in others
     ]
     known = [values for pair in pairs for values in pair if values is not None]
     if len(known) < 2 * len(pairs):
@@ -142,7 +154,15 @@ def _merged(*cells: CellConfig) -> CellConfig:
 
 def _figure(cell: CellConfig) -> Figure:
     number = -1 if cell.round is None else cell.round
-    return Figure(cell.member, cell.arm or "", number, cell.split or "test", cell.class_name or "", cell.metric or "")
+    return Figure(
+        member=cell.member,
+        arm=cell.arm or "",
+        round=number,
+        split=cell.split or "test",
+        class_name=cell.class_name or "",
+        metric=cell.metric or "",
+        full_member=cell.member if cell.full_member is None else cell.full_member,
+    )
 
 
 def _runs(figure: Figure, runs_of: Mapping[str, MemberRuns]) -> MemberRuns | None:

@@ -46,7 +46,8 @@ def lay_out(table: TableConfig, rows_of: Mapping[str, Sequence[Row]]) -> LaidTab
     """
     printed = printed_table(table.paper, table.table) if table.paper else None
     ours = figures(table)
-    runs_of = {member: member_runs(rows) for member, rows in rows_of.items()}
+    metrics = {figure.metric for figure in ours.values()}
+    runs_of = {member: member_runs(rows, metrics) for member, rows in rows_of.items()}
     on_paper = printed.values if printed else {}
     as_printed = printed.decimals if printed else {}
     decimals = (as_printed.get(each, _DECIMALS) if table.decimals is None else table.decimals for each in table.columns)
@@ -70,11 +71,13 @@ def lay_out(table: TableConfig, rows_of: Mapping[str, Sequence[Row]]) -> LaidTab
 
 
 def check_table(table: TableConfig) -> None:
-    """Refuses a table that cannot be laid out, before anything is run; members and arms it does not know.
+    """Refuses a table that cannot be laid out, before anything is run.
+
+    That its cells name rows, columns, members and arms that there are is for `parse_tables` to say.
 
     Raises:
       ConfigError: an unknown paper or table; rows or columns that are not exactly the printed ones in their order;
-        `cells` in places that are not there; a row that names an arm but has no figure, or no row that has one; an
+        `cells` where the paper prints nothing; a row that names an arm but has no figure, or no row that has one; an
         unknown split or metric; "g_al" without `full_arm`.
     """
     problems = [*_heading_problems(table)] or [*_figure_problems(table)]
@@ -83,27 +86,18 @@ def check_table(table: TableConfig) -> None:
 
 
 def _heading_problems(table: TableConfig) -> Iterator[str]:
-    if bool(table.paper) != bool(table.table):
-        yield "give paper and table both, or neither"
+    if not table.paper:
         return
-    places = {(row, column) for row in table.rows for column in table.columns}
-    if table.paper:
-        try:
-            printed = printed_table(table.paper, table.table)
-        except ConfigError as error:
-            yield str(error)
-            return
-        yield from _difference("rows", tuple(table.rows), printed.rows)
-        yield from _difference("columns", tuple(table.columns), printed.columns)
-        places &= set(printed.values)
+    try:
+        printed = printed_table(table.paper, table.table)
+    except ConfigError as error:
+        yield str(error)
+        return
+    yield from _difference("rows", tuple(table.rows), printed.rows)
+    yield from _difference("columns", tuple(table.columns), printed.columns)
     for row, of_row in table.cells.items():
-        if row not in table.rows:
-            yield f"cells: there is no row {row!r}{nearest(row, list(table.rows))}"
-            continue
         for column in of_row:
-            if column not in table.columns:
-                yield f"cells, {row!r}: there is no column {column!r}{nearest(column, list(table.columns))}"
-            elif (row, column) not in places:
+            if row in printed.rows and column in printed.columns and (row, column) not in printed.values:
                 yield f"cells, {row!r}: the paper leaves column {column!r} blank, so that no figure can stand there"
 
 

@@ -185,11 +185,20 @@ def test_what_does_not_vary_a_study_is_refused(put, override, message):
         (("tables.0.columns.food.member", "food-balanced"), "no arm 'random' in member food-balanced; there are balan"),
         (("tables.0.rows.ours.arm", "badge"), "no arm 'badge' in member food-500; there are random, full"),
         (("tables.0.full_arm", "all"), "no arm 'all' in member marks-500; there are random, full"),
+        (("tables.0.columns.food.full_member", "foo"), "no member 'foo'; there are food-500, food-balanced"),
+        (("tables.0.columns.food.full_member", "food-balanced"), "no arm 'full' in member food-balanced; there are"),
         (("tables.0.columns.more.arm", "full"), "cells of arm 'full' name no member; there are food-500"),
     ],
 )
 def test_tables_name_what_there_is(put, override, message):
     assert message in refused(put(STUDY, AXES, TABLE), override)
+
+
+def test_a_gain_needs_no_member_of_its_own_and_may_be_from_another_s_full_arm(put):
+    more = [("tables.0.columns.gain.metric", "g_al"), ("tables.0.columns.food.full_member", "marks-500")]
+    (table,) = load_family(put(STUDY, AXES, TABLE), more).tables
+    assert table.columns["gain"].metric == "g_al"
+    assert table.columns["food"].full_member == "marks-500"
 
 
 def test_tables_have_titles_of_their_own_and_all_problems_are_told_at_once(put):
