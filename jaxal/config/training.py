@@ -50,8 +50,10 @@ class TrainingConfig(ConfigStruct, frozen=True):
         regrouping_limit: clusters of a class at most.
         thresholding: divide probabilities by the classes' shares of the labels before they are scored; the query and
             the choice of the epoch go by the network as it is.
-        classifier: of a frozen trunk: "network", its last layer, or "linear_svm", a linear support vector machine in
-            its place, whose cost is chosen by cross-validation.
+        classifier: "network"; "linear_svm", behind a frozen trunk: a linear support vector machine in the last layer's
+            place, whose cost is chosen by cross-validation; or "cross_validated": in each round the one of both that
+            predicts held-out labels better, in 10 folds or as many as the rarest class found has labels (Aggarwal et
+            al.). The machine is on the embeddings of the trunk that the fit begins with, frozen or not.
         validate_every: epochs between validations; the variables of the best validation AUROC are kept.
         early_stop: a fit ends once so many epochs have passed without a better validation; the cosine still runs over
             num_epochs. 0: all epochs are run.
@@ -71,7 +73,7 @@ class TrainingConfig(ConfigStruct, frozen=True):
     regrouping: Literal["none", "argmax", "sum"] = "none"
     regrouping_limit: Annotated[int, Meta(ge=1, le=10_000)] = 64
     thresholding: bool = False
-    classifier: Literal["network", "linear_svm"] = "network"
+    classifier: Literal["network", "linear_svm", "cross_validated"] = "network"
     validate_every: Annotated[int, Meta(ge=1)] = 1
     early_stop: Annotated[int, Meta(ge=0)] = 0
     start: Literal["restart", "continue"] = "restart"
