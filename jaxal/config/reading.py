@@ -17,10 +17,10 @@ from jaxal.config.document import (
     complete_models,
     expand_arms,
     expand_class_names,
-    expand_losses,
     expand_models,
     expand_source,
     expand_strategies,
+    expand_training,
     read_document,
     set_value,
 )
@@ -29,6 +29,7 @@ from jaxal.config.losses import wrong_loss_word
 from jaxal.config.models import ModelConfig, OrganCNNConfig, wrong_model_word
 from jaxal.config.strategy_words import source_rules, strategy_contradictions
 from jaxal.config.study import ArmConfig, ExperimentConfig, ScheduleConfig, StudyConfig
+from jaxal.config.training import wrong_optimizer_word
 from jaxal.config.training_rules import training_contradictions
 from jaxal.errors import ConfigError
 
@@ -53,7 +54,7 @@ def load_study(path: str | Path, overrides: Iterable[tuple[str, str]] = ()) -> S
         expand_strategies(document)  # so that --arms.3.strategy.FIELD reaches into a strategy given by name
         expand_source(document)  # and --data.source.FIELD into a source given by name
         expand_models(document)  # and --model.FIELD into a model given by name
-        expand_losses(document)  # and --training.loss.FIELD into a loss given by name
+        expand_training(document)  # and --training.loss.FIELD, or .optimizer.FIELD, into one given by name
         set_value(document, dotted, text)
     return parse_study(document, origin=str(path))
 
@@ -65,7 +66,7 @@ def parse_study(document: dict[str, Any], origin: str = "config") -> StudyConfig
     expand_class_names(document)
     expand_strategies(document)
     expand_models(document)
-    expand_losses(document)
+    expand_training(document)
     expand_arms(document)
     complete_models(document)
     _check_source(document, origin)
@@ -93,7 +94,7 @@ def _check_source(document: dict[str, Any], origin: str) -> None:
 
 
 def _check_words(document: dict[str, Any], origin: str) -> None:
-    """Refuse models and losses that are words, but none that is known."""
+    """Refuse models, losses and optimizers that are words, but none that is known."""
     arms = document.get("arms")
     nodes = {"": document, **{f"arms.{n}.": arm for n, arm in enumerate(arms if isinstance(arms, list) else [])}}
     problems = []
@@ -106,8 +107,9 @@ def _check_words(document: dict[str, Any], origin: str) -> None:
             if isinstance(node.get(name), str):
                 problems.append(f"{place}{name}: {wrong_model_word(node[name])}")
         training = node.get("training")
-        if isinstance(training, dict) and isinstance(training.get("loss"), str):
-            problems.append(f"{place}training.loss: {wrong_loss_word(training['loss'])}")
+        for name, wrong in (("loss", wrong_loss_word), ("optimizer", wrong_optimizer_word)):
+            if isinstance(training, dict) and isinstance(training.get(name), str):
+                problems.append(f"{place}training.{name}: {wrong(training[name])}")
     if problems:
         raise ConfigError(f"{origin}: " + "; ".join(problems))
 

@@ -17,7 +17,7 @@ from jaxal.training.inference import apply_images, embed_images
 from jaxal.training.trainer import EvaluationSet
 from tests.training.small_models import linear_model
 
-NUM_ROWS, NUM_EPOCHS, BATCH_SIZE = 90, 12, 8
+NUM_ROWS, NUM_EPOCHS, BATCH_SIZE = 90, 4, 8
 
 
 def two_layers():
@@ -110,7 +110,7 @@ def fitted_round(experiment, num_labeled, number=0):
 
 
 @pytest.mark.parametrize(
-    ("told_by", "learning_rate", "is_svm"), [(0, 1e-9, True), (2, 0.05, False)], ids=["machine", "network"]
+    ("told_by", "learning_rate", "is_svm"), [(0, 1e-9, True), (2, 0.1, False)], ids=["machine", "network"]
 )
 def test_what_predicts_held_out_labels_better_is_fitted_to_all(told_by, learning_rate, is_svm):
     experiment = experiment_of(told_by=told_by, learning_rate=learning_rate)
