@@ -9,6 +9,7 @@ from typing import Any
 
 from jaxal.config.losses import loss_table
 from jaxal.config.models import model_table, source_model_table, with_default_kind
+from jaxal.config.training import optimizer_table
 from jaxal.errors import ConfigError
 
 __all__ = [
@@ -16,11 +17,11 @@ __all__ = [
     "complete_models",
     "expand_arms",
     "expand_class_names",
-    "expand_losses",
     "expand_models",
     "expand_source",
     "expand_strategies",
     "expand_strategy",
+    "expand_training",
     "expand_words",
     "load_document",
     "overlay",
@@ -166,7 +167,7 @@ def _list_item(items: list, number: str, path: str) -> Any:
 
 
 def expand_words(document: Document) -> None:
-    """Turn the strategies, sources, models and losses given as words into tables, in place.
+    """Turn the strategies, sources, models, losses and optimizers given as words into tables.
 
     Those of the study, and those of the choices by which a family varies it.
     """
@@ -176,7 +177,7 @@ def expand_words(document: Document) -> None:
         expand_strategies(node)
         expand_source(node)
         expand_models(node)
-        expand_losses(node)
+        expand_training(node)
 
 
 def expand_strategies(document: Document) -> None:
@@ -219,12 +220,13 @@ def expand_models(document: Document) -> None:
         document["source_model"] = source_model_table(document["source_model"])
 
 
-def expand_losses(document: Document) -> None:
-    """Turn every loss given as a word into a table, in place; any other text stays, to be refused."""
+def expand_training(document: Document) -> None:
+    """Turn every loss and optimizer given as a word into a table, in place; any other text stays, to be refused."""
     for node in (document, *_arms(document)):
         training = _table(node, "training")
-        if "loss" in training:
-            training["loss"] = loss_table(training["loss"])
+        for name, table_of in (("loss", loss_table), ("optimizer", optimizer_table)):
+            if name in training:
+                training[name] = table_of(training[name])
 
 
 def complete_models(document: Document) -> None:

@@ -26,6 +26,7 @@ from jaxal.config.models import ModelConfig, OrganCNNConfig, wrong_model_word
 from jaxal.config.strategy_words import source_rules, strategy_contradictions
 from jaxal.config.study import ArmConfig, ExperimentConfig, ScheduleConfig, StudyConfig
 from jaxal.config.table_rules import parse_tables
+from jaxal.config.training import wrong_optimizer_word
 from jaxal.config.training_rules import training_contradictions
 from jaxal.config.variation import vary_document
 from jaxal.errors import ConfigError
@@ -106,7 +107,7 @@ def _check_source(document: dict[str, Any], origin: str) -> None:
 
 
 def _check_words(document: dict[str, Any], origin: str) -> None:
-    """Refuse models and losses that are words, but none that is known."""
+    """Refuse models, losses and optimizers that are words, but none that is known."""
     arms = document.get("arms")
     nodes = {"": document, **{f"arms.{n}.": arm for n, arm in enumerate(arms if isinstance(arms, list) else [])}}
     problems = []
@@ -119,8 +120,9 @@ def _check_words(document: dict[str, Any], origin: str) -> None:
             if isinstance(node.get(name), str):
                 problems.append(f"{place}{name}: {wrong_model_word(node[name])}")
         training = node.get("training")
-        if isinstance(training, dict) and isinstance(training.get("loss"), str):
-            problems.append(f"{place}training.loss: {wrong_loss_word(training['loss'])}")
+        for name, wrong in (("loss", wrong_loss_word), ("optimizer", wrong_optimizer_word)):
+            if isinstance(training, dict) and isinstance(training.get(name), str):
+                problems.append(f"{place}training.{name}: {wrong(training[name])}")
     if problems:
         raise ConfigError(f"{origin}: " + "; ".join(problems))
 

@@ -1,13 +1,25 @@
 """Settings of training."""
 
-from typing import Annotated, Literal
+import difflib
+import typing
+from typing import Annotated, Any, Literal
 
 from msgspec import Meta
 
 from jaxal.config.losses import CrossEntropyConfig, LossConfig
 from jaxal.config.struct import LARGEST, ConfigStruct
 
-__all__ = ["AdamConfig", "AdamWConfig", "Sampling", "TrainingConfig"]
+__all__ = [
+    "OPTIMIZER_WORDS",
+    "AdamConfig",
+    "AdamWConfig",
+    "OptimizerConfig",
+    "SGDConfig",
+    "Sampling",
+    "TrainingConfig",
+    "optimizer_table",
+    "wrong_optimizer_word",
+]
 
 Positive = Annotated[float, Meta(gt=0, le=LARGEST)]
 Sampling = Literal["none", "oversample", "class_balanced"]
@@ -28,6 +40,39 @@ class AdamWConfig(ConfigStruct, frozen=True, tag_field="kind", tag="adamw"):
     weight_decay: Annotated[float, Meta(ge=0, le=LARGEST)] = 1e-4
 
 
+class SGDConfig(ConfigStruct, frozen=True, tag_field="kind", tag="sgd"):
+    """Stochastic gradient descent: v ← momentum·v + g + weight_decay·w, w ← w - rate·v.
+
+    Fields:
+        momentum: share of the last direction that is kept; 0: none.
+        weight_decay: of all parameters, through the gradient.
+    """
+
+    momentum: Annotated[float, Meta(ge=0, lt=1)] = 0.9
+    weight_decay: Annotated[float, Meta(ge=0, le=LARGEST)] = 0.0
+
+
+OptimizerConfig = AdamConfig | AdamWConfig | SGDConfig
+
+OPTIMIZER_WORDS = tuple(str(each.__struct_config__.tag) for each in typing.get_args(OptimizerConfig))
+
+
+def optimizer_table(optimizer: Any) -> Any:
+    """Turn an optimizer given as a word into a table; anything else is returned as it is.
+
+    >>> optimizer_table("sgd")
+    {'kind': 'sgd'}
+    """
+    return {"kind": optimizer} if isinstance(optimizer, str) and optimizer in OPTIMIZER_WORDS else optimizer
+
+
+def wrong_optimizer_word(word: str) -> str:
+    """Say that a word is no optimizer, with the nearest one that is."""
+    nearest = difflib.get_close_matches(word.lower(), OPTIMIZER_WORDS, n=1, cutoff=0.5)
+    hint = f" (did you mean {nearest[0]}?)" if nearest else ""
+    return f"unknown optimizer {word!r}{hint}; known are {', '.join(OPTIMIZER_WORDS)}"
+
+
 # An arm's table lies over the study's and TOML has no null: what can be off is off by a value, here 0.
 class TrainingConfig(ConfigStruct, frozen=True):
     """How a model is fitted to the labeled set, in every round.
@@ -38,7 +83,7 @@ class TrainingConfig(ConfigStruct, frozen=True):
         micro_batch_size: images at a time on the device, a divisor of batch_size: the gradients of the parts are
             averaged, and one optimization step is taken for each batch. Without batch norm the result is that of whole
             batches up to rounding; batch norm goes by the statistics of each part. 0: the whole batch.
-        optimizer: Adam or AdamW.
+        optimizer: Adam, AdamW or SGD, a word or a table.
         learning_rate, final_learning_rate: ends of the cosine schedule over all steps of the fit.
         loss: what is minimized, a word or a table.
         sampling: which labeled rows make an epoch: "none", each once; "oversample", those of rarer classes repeated up
@@ -50,8 +95,10 @@ class TrainingConfig(ConfigStruct, frozen=True):
         regrouping_limit: clusters of a class at most.
         thresholding: divide probabilities by the classes' shares of the labels before they are scored; the query and
             the choice of the epoch go by the network as it is.
-        classifier: of a frozen trunk: "network", its last layer, or "linear_svm", a linear support vector machine in
-            its place, whose cost is chosen by cross-validation.
+        classifier: "network"; "linear_svm", behind a frozen trunk: a linear support vector machine in the last layer's
+            place, whose cost is chosen by cross-validation; or "cross_validated": in each round the one of both that
+            predicts held-out labels better, in 10 folds or as many as the rarest class found has labels (Aggarwal et
+            al.). The machine is on the embeddings of the trunk that the fit begins with, frozen or not.
         validate_every: epochs between validations; the variables of the best validation AUROC are kept.
         early_stop: a fit ends once so many epochs have passed without a better validation; the cosine still runs over
             num_epochs. 0: all epochs are run.
@@ -63,7 +110,7 @@ class TrainingConfig(ConfigStruct, frozen=True):
     num_epochs: Annotated[int, Meta(ge=1)] = 50
     batch_size: Annotated[int, Meta(ge=1)] = 32
     micro_batch_size: Annotated[int, Meta(ge=0)] = 0
-    optimizer: AdamConfig | AdamWConfig = AdamConfig()
+    optimizer: OptimizerConfig = AdamConfig()
     learning_rate: Positive = 1e-3
     final_learning_rate: Annotated[float, Meta(ge=0, le=LARGEST)] = 1e-12
     loss: LossConfig = CrossEntropyConfig()
@@ -71,7 +118,7 @@ class TrainingConfig(ConfigStruct, frozen=True):
     regrouping: Literal["none", "argmax", "sum"] = "none"
     regrouping_limit: Annotated[int, Meta(ge=1, le=10_000)] = 64
     thresholding: bool = False
-    classifier: Literal["network", "linear_svm"] = "network"
+    classifier: Literal["network", "linear_svm", "cross_validated"] = "network"
     validate_every: Annotated[int, Meta(ge=1)] = 1
     early_stop: Annotated[int, Meta(ge=0)] = 0
     start: Literal["restart", "continue"] = "restart"

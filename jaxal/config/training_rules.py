@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 
 from jaxal.config.augmentation import AugmentationConfig
-from jaxal.config.losses import CrossEntropyConfig
+from jaxal.config.losses import CrossEntropyConfig, LDAMConfig
 from jaxal.config.models import ModelConfig, OrganCNNConfig
 from jaxal.config.strategies import StrategyConfig
 from jaxal.config.strategy_table import needs_of
@@ -37,6 +37,8 @@ def training_contradictions(
         yield from _regrouping_contradictions(training, strategy, where)
     if training.classifier == "linear_svm":
         yield from _svm_contradictions(training, is_frozen, where)
+    if training.classifier == "cross_validated":
+        yield from _choice_contradictions(training, model, where)
 
 
 def _regrouping_contradictions(training: TrainingConfig, strategy: StrategyConfig | None, where: str) -> Iterator[str]:
@@ -65,3 +67,20 @@ def _svm_contradictions(training: TrainingConfig, is_frozen: bool, where: str) -
     ]
     if changed:
         yield f'{where}: training.classifier = "linear_svm" has no use for training.{", training.".join(changed)}'
+
+
+def _choice_contradictions(training: TrainingConfig, model: ModelConfig, where: str) -> Iterator[str]:
+    setting = f'{where}: training.classifier = "cross_validated"'
+    if isinstance(model, OrganCNNConfig):
+        yield (
+            f"{setting} compares the network with a machine on the embeddings that it starts from, and those of an"
+            ' organ_cnn are random; choose a pretrained network, or classifier = "network"'
+        )
+    if training.start == "continue":
+        yield f'{setting} fits every round anew, whichever was chosen before; set start = "restart"'
+    if isinstance(training.loss, LDAMConfig) or training.regrouping != "none":
+        what = "regrouping" if training.regrouping != "none" else 'loss = "ldam"'
+        yield (
+            f"{setting} puts a machine in the last layer's place, and training.{what} makes that layer another; choose"
+            " one of the two"
+        )

@@ -3,10 +3,11 @@
 from collections.abc import Callable
 
 from jaxal.evaluation.rows import MetricRow
-from jaxal.experiment.keys import FIT, REGROUP
+from jaxal.experiment.keys import FIT, FOLDS, REGROUP
 from jaxal.experiment.setup import Experiment
 from jaxal.experiment.state import round_key
 from jaxal.models.model import Variables
+from jaxal.training.choosing import fit_better
 from jaxal.training.regrouping import regroup
 from jaxal.training.shallow import fit_linear_svm
 from jaxal.training.trainer import EvaluationSet, FitResult, fit, initial_variables
@@ -36,10 +37,8 @@ def fit_round(
         begin: variables to begin with; where absent, those of the round's key.
         on_steps: called as each epoch ends, with the optimization steps it took.
     """
-    if experiment.config.training.classifier == "linear_svm":
-        fitted = _fit_shallow(experiment, number, labels)
-        on_steps(1)  # as the plan counts it
-        return fitted
+    if experiment.config.training.classifier != "network":
+        return _fit_shallow(experiment, number, labels, validation, max_labeled=max_labeled, on_steps=on_steps)
     model, config = experiment.model, experiment.config.training
     key, targets = round_key(experiment, number, FIT), None
     if config.regrouping != "none":
@@ -70,9 +69,41 @@ def fit_round(
     return fitted, []
 
 
-def _fit_shallow(experiment: Experiment, number: int, labels: Array) -> tuple[FitResult, list[MetricRow]]:
-    """Fit a support vector machine in place of the last layer, and tell how its cost was chosen."""
-    key = round_key(experiment, number, FIT)
-    fitted, choice = fit_linear_svm(experiment.model, key, experiment.pool_images, labels)
-    told = [("svm_cost", choice.penalty), ("svm_folds", choice.num_folds)]
+def _fit_shallow(
+    experiment: Experiment,
+    number: int,
+    labels: Array,
+    validation: EvaluationSet,
+    *,
+    max_labeled: int,
+    on_steps: Callable[[int], None],
+) -> tuple[FitResult, list[MetricRow]]:
+    """Fit a support vector machine in place of the last layer, or the better of that and the network; tell how."""
+    model, config, images = experiment.model, experiment.config.training, experiment.pool_images
+    key, fold_key = round_key(experiment, number, FIT), round_key(experiment, number, FOLDS)
+    if config.classifier == "linear_svm":
+        begin = initial_variables(model, key)
+        fitted, svm = fit_linear_svm(model, begin, fold_key, images, labels, config.inference_batch_size)
+        told = []
+        on_steps(1)  # as the plan counts it
+    else:
+        fitted, choice, svm = fit_better(
+            model,
+            config,
+            key,
+            fold_key,
+            images,
+            labels,
+            validation,
+            positive_class=experiment.minority,
+            max_labeled=max_labeled,
+            on_steps=on_steps,
+        )
+        told = [
+            ("choice_folds", choice.num_folds),
+            ("svm_accuracy", choice.svm_accuracy),
+            ("network_accuracy", choice.network_accuracy),
+            ("chose_svm", int(choice.is_svm)),
+        ]
+    told = [("svm_cost", svm.penalty), ("svm_folds", svm.num_folds), *told]
     return fitted, [MetricRow("pool", "", name, value) for name, value in told]

@@ -4,10 +4,10 @@ import jax
 
 from jaxal.typing import PRNGKey
 
-__all__ = ["ACQUIRE", "AUGMENT_POOL", "DRAW_HEADS", "DRAW_TRUNK", "FIT", "REGROUP", "purpose_key"]
+__all__ = ["ACQUIRE", "AUGMENT_POOL", "DRAW_HEADS", "DRAW_TRUNK", "FIT", "FOLDS", "REGROUP", "purpose_key"]
 
 # What a round's key is folded with; each purpose draws from its own stream.
-FIT, ACQUIRE, DRAW_HEADS, DRAW_TRUNK, AUGMENT_POOL, REGROUP = 0, 1, 2, 3, 4, 5
+FIT, ACQUIRE, DRAW_HEADS, DRAW_TRUNK, AUGMENT_POOL, REGROUP, FOLDS = 0, 1, 2, 3, 4, 5, 6
 
 
 def purpose_key(seed: int, round_number: int, purpose: int) -> PRNGKey:

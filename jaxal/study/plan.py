@@ -25,6 +25,7 @@ from jaxal.models.pretrained import model_name
 from jaxal.models.weights import LoadReport
 from jaxal.study.protocol_notes import protocol_notes
 from jaxal.training.batches import steps_per_epoch
+from jaxal.training.choosing import NUM_FITS
 from jaxal.training.sampling import epoch_size
 
 __all__ = ["ArmPlan", "SourceFacts", "StudyPlan", "plan_study"]
@@ -43,7 +44,9 @@ class ArmPlan(NamedTuple):
 
     name: str
     num_labeled: tuple[int, ...]  # labels that train the model, round by round from 0
-    steps: tuple[int, ...]  # optimization steps of each epoch of those fits; a support vector machine is one
+    # Optimization steps of each epoch of those fits, a choice by cross-validation being all the fits that it may come
+    # to; a support vector machine is one.
+    steps: tuple[int, ...]
     num_epochs: int
     model: ModelFacts
     embeddings_sha256: str  # of those of data.embeddings; empty where it reads none
@@ -101,8 +104,9 @@ def _plan_arm(study: StudyConfig, arm: ArmConfig, dataset: Dataset) -> ArmPlan:
     num_labeled = tuple(itertools.accumulate([int(np.sum(known >= 0)), *query_sizes]))
     training_share = 1 if dataset.validation is not None else 1 - study.data.split.validation_fraction
     sizes = (_epoch_size(config.training, dataset, round(size * training_share)) for size in num_labeled)
-    has_epochs = config.training.classifier == "network"
-    steps = tuple(steps_per_epoch(size, config.training.batch_size) if has_epochs else 1 for size in sizes)
+    has_epochs = config.training.classifier != "linear_svm"
+    num_fits = NUM_FITS if config.training.classifier == "cross_validated" else 1
+    steps = tuple(num_fits * steps_per_epoch(size, config.training.batch_size) if has_epochs else 1 for size in sizes)
     steps = steps if query_facts is None else tuple(2 * each for each in steps)
     source, num_epochs = _source_facts(config, dataset), config.training.num_epochs if has_epochs else 1
     return ArmPlan(arm.name, num_labeled, steps, num_epochs, facts, embeddings_sha256, source, query_facts)

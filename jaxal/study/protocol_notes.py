@@ -72,6 +72,14 @@ def _arm_notes(study: StudyConfig, arm: ArmConfig) -> Iterator[str]:
             " the rarest class found has labels: pool, svm_folds in metrics.csv. With less than two classes nothing is"
             " fitted, and scores stay empty."
         )
+    if training.classifier == "cross_validated":
+        yield (
+            "In each round a linear support vector machine, on the embeddings that the fit begins with, or the network"
+            " is taken, whichever predicts held-out labels better, by balanced accuracy over 10 folds, or as many as"
+            " the rarest class found has labels; the machine where both are equal or nothing can be held out: pool,"
+            " chose_svm in metrics.csv. The machine's cost is chosen by the same folds, and the network's epoch by the"
+            " same validation labels. Steps are counted as if there were 10 folds and the network won."
+        )
     augmentation = arm.augmentation or study.augmentation
     if not augmentation.is_none:
         if augmentation.mode == "pool_once":

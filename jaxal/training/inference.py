@@ -12,10 +12,10 @@ from jax.sharding import NamedSharding, PartitionSpec
 from jaxal.data.loading import Images
 from jaxal.models.linear import as_given
 from jaxal.models.model import Model, Variables
-from jaxal.training.placement import batch_sharding, batch_starts, shapes_of, spread_size, stream_batches
+from jaxal.training.placement import batch_sharding, batch_starts, shapes_of, spread_size, stream_batches, take_images
 from jaxal.typing import Array, Float, Shaped
 
-__all__ = ["apply_images", "embed_images", "forward_batches", "head_logits"]
+__all__ = ["apply_images", "embed_images", "forward_batches", "head_logits", "rows_through"]
 
 OnImages = Callable[[int, int], None]
 
@@ -50,6 +50,34 @@ def apply_images(
 ) -> Float[Array, "N C"]:
     """Compute the logits of every image, in evaluation mode; as `embed_images`."""
     return _in_batches(model.apply, variables, images, batch_size, None)
+
+
+def rows_through(
+    through: Callable[..., Array],
+    model: Model,
+    variables: Variables,
+    images: Shaped[Array, "N ..."] | Images,
+    rows: np.ndarray,
+    batch_size: int,
+) -> Float[np.ndarray, "n K"]:
+    """Embed some rows, or compute their logits; however many there are, in batches of one shape.
+
+    Args:
+        through: `embed_images` or `apply_images`.
+        model: the network.
+        variables: of it.
+        images: all of them, wherever they lie.
+        rows: of these, at least one.
+        batch_size: images at a time.
+    """
+    size = min(batch_size, shapes_of(images).shape[0])
+    results = []
+    for start in range(0, len(rows), size):
+        part = rows[start : start + size]
+        batch = np.full(size, part[0], np.int32)
+        batch[: len(part)] = part
+        results.append(np.asarray(through(model, variables, take_images(images, batch), size))[: len(part)])
+    return np.concatenate(results)
 
 
 @functools.partial(jax.jit, static_argnames="model")

@@ -1,13 +1,15 @@
 """A linear support vector machine on embeddings, as a model's last layer."""
 
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
-import jax
 import jax.numpy as jnp
 import numpy as np
 
 from jaxal.data.loading import Images
 from jaxal.models.model import Model, Variables
+from jaxal.training.folds import balanced_accuracy, fold_seed, stratified_folds
+from jaxal.training.inference import embed_images, rows_through
+from jaxal.training.squared_hinge import fit_machines
 from jaxal.training.trainer import FitResult
 from jaxal.typing import Array, Float, Int32, LinearHead, PRNGKey, Shaped
 
@@ -16,8 +18,10 @@ __all__ = ["PENALTIES", "UNSEEN", "SVMChoice", "fit_linear_svm", "linear_svm"]
 # C of the squared hinge loss, for centered embeddings of mean squared length 1; the nearest to 1 first: with few labels
 # of a class many are equally good, and the smallest would leave little but the mean of the larger class.
 PENALTIES = (1.0, 0.1, 10.0, 0.01, 100.0, 1000.0)
-MAX_FOLDS = 10
-MAX_ITERATIONS = 10_000
+# Of the weights of machines that predict held-out rows and are not kept, beside points of mean length 1.
+HELD_OUT_TOLERANCE = 1e-3
+# Of the decision values of machines that are fitted at once.
+MAX_VALUES = 2**23
 # The decision value of a class without labels: none that has labels comes near it.
 UNSEEN = -1e4
 
@@ -28,33 +32,40 @@ class SVMChoice(NamedTuple):
     penalty: float | None  # C; None where nothing could be fitted
     num_folds: int  # of the cross-validation that chose it; 0 where there was none, and C is 1
     num_classes: int  # with labels
+    accuracy: float | None = None  # balanced, over the rows held out of each fold; None where there was none
 
 
 def fit_linear_svm(
-    model: Model, key: PRNGKey, images: Shaped[Array, "N D"] | Images, labels: Int32[Array, " N"]
+    model: Model,
+    variables: Variables,
+    key: PRNGKey,
+    images: Shaped[Array, "N ..."] | Images,
+    labels: Int32[Array, " N"],
+    batch_size: int,
 ) -> tuple[FitResult, SVMChoice]:
-    """Fit a model of embeddings, which is its last layer alone, as a support vector machine on the labeled rows.
+    """Fit a support vector machine to the embeddings of the labeled rows, and put it in a model's last layer's place.
 
     Args:
-        model: takes embeddings in place of images (`models/linear.linear`).
-        key: of the folds, and of the layer that stays where there is nothing to separate.
-        images: the embeddings, on the device or to be read.
+        model: whose last layer is "classifier" among its parameters.
+        variables: by which it embeds, and which stay as they are but for that layer.
+        key: of the folds.
+        images: of the pool, or what the model takes for them, on the device or to be read.
         labels: class of each row, negative where there is none.
+        batch_size: images at a time.
 
     Returns:
         The fitted variables, as of one epoch, and how they came to be. With less than two labeled classes nothing is
-        fitted: the variables are the model's initial ones, of epoch 0.
+        fitted: the variables are those given, of epoch 0.
     """
-    init_key, fold_key = jax.random.split(key)
     known = np.asarray(labels)
     rows = np.flatnonzero(known >= 0)
     num_classes = len(np.unique(known[rows]))
     if num_classes < 2:
-        return FitResult(model.init(init_key), 0, 0), SVMChoice(None, 0, num_classes)
-    embeddings = images.read(rows) if isinstance(images, Images) else np.asarray(images[rows])
-    seed = int(jax.random.randint(fold_key, (), 0, 2**31 - 1))
-    head, choice = linear_svm(embeddings, known[rows], model.spec.num_classes, seed)
-    return FitResult(Variables({"classifier": {"kernel": head.weight, "bias": head.bias}}, {}), 1, 1), choice
+        return FitResult(variables, 0, 0), SVMChoice(None, 0, num_classes)
+    embeddings = rows_through(embed_images, model, variables, images, rows, batch_size)
+    head, choice = linear_svm(embeddings, known[rows], model.spec.num_classes, fold_seed(key))
+    layer = {"kernel": head.weight, "bias": head.bias}
+    return FitResult(variables._replace(params=variables.params | {"classifier": layer}), 1, 1), choice
 
 
 def linear_svm(
@@ -64,8 +75,8 @@ def linear_svm(
 
     min over w, b of ‖(w, b)‖²/2 + C·Σ max(0, 1 - y·f(z))², f(z) = w·(z - m)/s + b with m the mean of the labeled
     embeddings and s² their mean squared distance from it, so that C means the same for every network. C is chosen by
-    stratified cross-validation: the largest balanced accuracy over all held-out rows, ties to the first; in 10
-    folds, or as many as the rarest labeled class has labels. Where that is one, there are no folds, and C = 1.
+    stratified cross-validation: the largest balanced accuracy over all held-out rows, ties to the first; in the folds
+    of `stratified_folds`. Where a class has a single label there are none, and C = 1.
 
     Args:
         embeddings: of the labeled rows, finite.
@@ -77,48 +88,53 @@ def linear_svm(
         Decision values as logits: column c is f_c. With two labeled classes there is one f, and the columns are -f/2
         and f/2. A class without labels has UNSEEN. Weights are float32.
 
-    Cost: on the host, up to 61 fits (6 values of C in 10 folds, and the last), each of one machine for every class, of
-    which a Newton step is O(LD).
+    Cost: on the host in float64, a singular value decomposition of [L, D], since the best weights are a combination of
+    rows: the machines have min(L, D) weights. For each C the machines of all folds are fitted at once, from those of
+    the C below (see `fit_machines`).
     """
-    from sklearn.model_selection import StratifiedKFold
-
     embeddings = np.asarray(embeddings, np.float64)
     center = np.mean(embeddings, axis=0)
     scale = np.sqrt(np.mean(np.sum((embeddings - center) ** 2, axis=1))) or 1.0
-    scaled = (embeddings - center) / scale
-    classes, counts = np.unique(labels, return_counts=True)
-    num_folds = min(MAX_FOLDS, int(counts.min())) if counts.min() > 1 else 0
-    penalty = 1.0
+    left, lengths, basis = np.linalg.svd((embeddings - center) / scale, full_matrices=False)
+    points = np.concatenate([left * lengths, np.ones((len(labels), 1))], axis=1)
+    classes = np.unique(labels)
+    # Of two classes the second against the first says all.
+    signs = np.where(labels[:, None] == classes[None], 1.0, -1.0)[:, len(classes) == 2 :]
+    fold_of, num_folds = stratified_folds(labels, seed)
+    penalty, accuracy = 1.0, None
     if num_folds:
-        folds = StratifiedKFold(num_folds, shuffle=True, random_state=seed)
-        parts = list(folds.split(scaled, labels))
-        accuracies = [_held_out_accuracy(scaled, labels, parts, each) for each in PENALTIES]
-        penalty = PENALTIES[int(np.argmax(accuracies))]
-    svm = _fitted(scaled, labels, penalty)
+        predicted = _held_out_predictions(points, signs, fold_of, num_folds)
+        accuracies = [balanced_accuracy(classes[predicted[each]], labels) for each in PENALTIES]
+        best = int(np.argmax(accuracies))
+        penalty, accuracy = PENALTIES[best], accuracies[best]
+    machines = fit_machines(points, signs, penalty)
     weight = np.zeros((embeddings.shape[1], num_classes), np.float32)
     bias = np.full(num_classes, UNSEEN, np.float32)
-    coefficients = svm.coef_ / scale
-    intercepts = svm.intercept_ - coefficients @ center
+    coefficients = machines[:-1].T @ basis / scale
+    intercepts = machines[-1] - coefficients @ center
     if len(classes) == 2:
         coefficients = np.concatenate([-coefficients, coefficients]) / 2
         intercepts = np.concatenate([-intercepts, intercepts]) / 2
     weight[:, classes], bias[classes] = coefficients.T, intercepts
-    return LinearHead(jnp.asarray(weight), jnp.asarray(bias)), SVMChoice(penalty, num_folds, len(classes))
+    choice = SVMChoice(penalty, num_folds, len(classes), accuracy)
+    return LinearHead(jnp.asarray(weight), jnp.asarray(bias)), choice
 
 
-def _held_out_accuracy(
-    embeddings: np.ndarray, labels: np.ndarray, parts: list[tuple[np.ndarray, np.ndarray]], penalty: float
-) -> float:
-    """Balanced accuracy over every row, each predicted by the machine that has not seen it."""
-    predicted = np.empty_like(labels)
-    for training, held_out in parts:
-        predicted[held_out] = _fitted(embeddings[training], labels[training], penalty).predict(embeddings[held_out])
-    return float(np.mean([np.mean(predicted[labels == each] == each) for each in np.unique(labels)]))
-
-
-def _fitted(embeddings: np.ndarray, labels: np.ndarray, penalty: float) -> Any:
-    from sklearn.svm import LinearSVC
-
-    # The primal problem: its solver draws nothing, so that the same labels give the same bits.
-    settings: dict[str, Any] = {"C": penalty, "dual": False, "max_iter": MAX_ITERATIONS}
-    return LinearSVC(**settings).fit(embeddings, labels)
+def _held_out_predictions(
+    points: np.ndarray, signs: np.ndarray, fold_of: np.ndarray, num_folds: int
+) -> dict[float, np.ndarray]:
+    """Predict each row, as a place among the classes, by the machines that have not seen it; for each C."""
+    num_rows, num_machines = signs.shape
+    predicted = {each: np.empty(num_rows, np.int64) for each in PENALTIES}
+    folds_at_once = max(1, MAX_VALUES // signs.size)
+    for first in range(0, num_folds, folds_at_once):
+        folds = range(first, min(first + folds_at_once, num_folds))
+        shown = np.concatenate([np.where(fold_of[:, None] == each, 0.0, signs) for each in folds], axis=1)
+        machines = None
+        for penalty in sorted(PENALTIES):
+            machines = fit_machines(points, shown, penalty, machines, HELD_OUT_TOLERANCE)
+            for place, fold in enumerate(folds):
+                is_held = fold_of == fold
+                values = points[is_held] @ machines[:, place * num_machines :][:, :num_machines]
+                predicted[penalty][is_held] = values[:, 0] > 0 if num_machines == 1 else np.argmax(values, axis=1)
+    return predicted

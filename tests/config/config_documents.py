@@ -21,7 +21,7 @@ from jaxal.config.strategies import (
     StageConfig,
 )
 from jaxal.config.study import ArmConfig, ScheduleConfig, StudyConfig
-from jaxal.config.training import AdamConfig, AdamWConfig, TrainingConfig
+from jaxal.config.training import AdamConfig, AdamWConfig, SGDConfig, TrainingConfig
 
 DOCUMENT = {
     "name": "study",
@@ -83,6 +83,7 @@ _counts = st.integers(1, 2**31)
 _optimizers = st.one_of(
     st.builds(AdamConfig, beta1=_betas, beta2=_betas),
     st.builds(AdamWConfig, beta1=_betas, beta2=_betas, weight_decay=_floats(0, 1e6)),
+    st.builds(SGDConfig, momentum=_betas, weight_decay=_floats(0, 1e6)),
     st.just(AdamConfig()),
 )
 _nets = {

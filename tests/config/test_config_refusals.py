@@ -113,7 +113,7 @@ def test_unknown_kind_is_named_with_those_that_are_known(path, value, expected):
         ("training.num_epochs", True, "$.training.num_epochs"),
         ("training.learning_rate", "1e-3", "$.training.learning_rate"),
         ("training.learning_rate", False, "$.training.learning_rate"),
-        ("training.optimizer", "adam", "$.training.optimizer"),
+        ("training.optimizer", 7, "$.training.optimizer"),
         ("arms", {"random": {}}, "$.arms"),
         ("arms.0", "random", "$.arms[0]"),
         ("arms.0.strategy", 7, "$.arms[0].strategy"),

@@ -1,10 +1,11 @@
-"""A word stands for a loss's table, in the study and in an arm; anything else is refused."""
+"""A word stands for a loss's or an optimizer's table, in the study and in an arm; anything else is refused."""
 
 import pytest
 from config_documents import document_with
 
 from jaxal.config.losses import LOSS_WORDS, BCEConfig, FocalConfig, LDAMConfig
 from jaxal.config.reading import config_text, load_study, parse_study
+from jaxal.config.training import OPTIMIZER_WORDS, SGDConfig
 from jaxal.errors import ConfigError
 
 
@@ -39,3 +40,20 @@ def test_an_unknown_word_is_refused_with_the_nearest(place):
     assert f"some.toml: {place}: unknown loss 'focall' (did you mean focal?); known are cross_entropy" in str(
         caught.value
     )
+
+
+@pytest.mark.parametrize("word", OPTIMIZER_WORDS)
+def test_an_optimizer_is_a_word_too(word):
+    for place in ("training.optimizer", "arms.0.training.optimizer"):
+        one = parse_study(document_with((place, word)))
+        assert one == parse_study(document_with((place, {"kind": word})))
+        assert (one.arms[0].training or one.training).optimizer.__struct_config__.tag == word
+
+
+def test_the_command_line_reaches_into_an_optimizer_that_is_a_word(tmp_path):
+    path = tmp_path / "study.toml"
+    path.write_text(config_text(parse_study(document_with(("training.optimizer", "adam")))))
+    overrides = [("training.optimizer", "sgd"), ("training.optimizer.momentum", "0.5")]
+    assert load_study(path, overrides).training.optimizer == SGDConfig(momentum=0.5)
+    with pytest.raises(ConfigError, match=r"training\.optimizer: unknown optimizer 'sgdm' \(did you mean sgd\?\)"):
+        load_study(path, [("training.optimizer", "sgdm")])

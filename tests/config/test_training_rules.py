@@ -6,6 +6,7 @@ from jaxal.config.reading import parse_study
 from jaxal.errors import ConfigError
 
 FROZEN = {"model": {"kind": "resnet", "depth": 18, "trunk": "frozen"}}
+TUNED = {"model": "resnet18"}
 
 
 def study(strategy="random", **arm):
@@ -27,6 +28,10 @@ def study(strategy="random", **arm):
         ({"training": {"classifier": "linear_svm"}}, 'set model.trunk = "frozen"'),
         (FROZEN | {"training": {"classifier": "linear_svm", "loss": "ldam"}}, "has no use for training.loss"),
         (FROZEN | {"training": {"classifier": "linear_svm", "sampling": "oversample"}}, "no use for training.sampling"),
+        ({"training": {"classifier": "cross_validated"}}, "those of an organ_cnn are random"),
+        (TUNED | {"training": {"classifier": "cross_validated", "start": "continue"}}, 'set start = "restart"'),
+        (TUNED | {"training": {"classifier": "cross_validated", "loss": "ldam"}}, 'loss = "ldam" makes that layer'),
+        (FROZEN | {"training": {"classifier": "cross_validated", "regrouping": "sum"}}, "regrouping makes that layer"),
         (FROZEN | {"augmentation": {"blur": 1}}, "augmentation needs trunk"),
         ({"training": {"sampling": "undersample"}}, "sampling"),
         ({"augmentation": {"mode": "twice"}}, "mode"),
@@ -44,6 +49,8 @@ def test_what_does_not_go_together_is_refused(arm, told):
         {"training": {"regrouping": "argmax", "thresholding": True}, "strategy": "balanced(core_set)"},
         {"training": {"sampling": "class_balanced", "loss": "ldam"}, "strategy": "cb_dal"},
         FROZEN | {"training": {"classifier": "linear_svm", "thresholding": True}},
+        FROZEN | {"training": {"classifier": "cross_validated", "thresholding": True}},
+        TUNED | {"training": {"classifier": "cross_validated", "sampling": "oversample", "loss": "focal"}},
         {"augmentation": {"elastic": 2, "blur": 1, "mode": "pool_once"}},
     ],
 )

@@ -4,8 +4,8 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from jaxal.config.training import AdamConfig, AdamWConfig
-from jaxal.training.optimizers import cosine_learning_rate, descent_direction
+from jaxal.config.training import AdamConfig, AdamWConfig, SGDConfig
+from jaxal.training.optimizers import accumulated_direction, cosine_learning_rate, descent_direction
 
 
 @pytest.mark.parametrize(
@@ -37,3 +37,26 @@ def test_adam_w_adds_the_decayed_weights_to_adam_s_direction():
         directions.append(optimizer.update(gradients, optimizer.init(params), params)[0]["w"])
     np.testing.assert_allclose(directions[0], [1, 1], rtol=1e-5)
     np.testing.assert_allclose(directions[1] - directions[0], [0.5, -1], rtol=1e-5)
+
+
+@pytest.mark.parametrize("config", [SGDConfig(), SGDConfig(momentum=0.5, weight_decay=0.25), SGDConfig(momentum=0)])
+def test_sgd_takes_the_steps_of_its_equation(config):
+    optimizer, rates = descent_direction(config), (0.1, 0.05, 0.02)
+    gradients = np.array([[1.0, -2.0], [0.5, 0.5], [-3.0, 1.0]])
+    params = {"w": jnp.array([2.0, -4.0])}
+    state, w, v = optimizer.init(params), np.array([2.0, -4.0]), np.zeros(2)
+    for rate, gradient in zip(rates, gradients, strict=True):
+        direction, state = optimizer.update({"w": jnp.asarray(gradient, jnp.float32)}, state, params)
+        params = {"w": params["w"] - rate * direction["w"]}
+        v = config.momentum * v + gradient + config.weight_decay * w
+        w = w - rate * v
+        np.testing.assert_allclose(params["w"], w, rtol=1e-5)
+
+
+def test_sgd_steps_once_by_the_mean_of_the_parts():
+    params, parts = {"w": jnp.array([2.0])}, accumulated_direction(SGDConfig(weight_decay=0.5), 2)
+    state, directions = parts.init(params), []
+    for gradient in (1.0, 3.0, 5.0, 7.0):
+        direction, state = parts.update({"w": jnp.array([gradient])}, state, params)
+        directions.append(float(direction["w"][0]))
+    np.testing.assert_allclose(directions, [0, 2 + 1, 0, 0.9 * 3 + 6 + 1], rtol=1e-6)

@@ -10,8 +10,11 @@ from sklearn.model_selection import StratifiedKFold, cross_val_predict
 from sklearn.svm import LinearSVC
 
 from jaxal.data.loading import Images
+from jaxal.models.linear import linear
+from jaxal.training import shallow
 from jaxal.training.inference import head_logits
 from jaxal.training.shallow import PENALTIES, UNSEEN, fit_linear_svm, linear_svm
+from jaxal.training.squared_hinge import fit_machines
 from tests.training.small_models import linear_model
 
 
@@ -46,7 +49,7 @@ def test_two_labeled_classes_have_one_decision_value_between_their_columns(class
     np.testing.assert_allclose(logits[:, classes[1]], expected / 2, rtol=1e-3, atol=1e-3)
     others = [each for each in range(num_classes) if each not in classes]
     assert np.all(logits[:, others] == UNSEEN)
-    assert choice == (choice.penalty, 10, 2)
+    assert choice[:3] == (choice.penalty, 10, 2)
 
 
 def test_each_class_against_the_rest_and_a_class_without_labels_is_never_predicted():
@@ -78,6 +81,7 @@ def test_c_is_what_the_held_out_rows_like_best_and_where_embeddings_lie_does_not
     held_out = [cross_val_predict(LinearSVC(C=c, dual=False), scaled, labels, cv=folds) for c in PENALTIES]
     accuracies = [balanced_accuracy_score(labels, each) for each in held_out]
     assert choice.penalty == PENALTIES[int(np.argmax(accuracies))]
+    assert choice.accuracy == max(accuracies)
     assert len(set(accuracies)) > 1
     easy = (np.eye(2)[labels] + 0.01 * rng.normal(size=(60, 2))).astype(np.float32)
     assert linear_svm(easy, labels, 2, seed=0)[1].penalty == PENALTIES[0]  # all are as good: the first
@@ -87,14 +91,52 @@ def test_c_is_what_the_held_out_rows_like_best_and_where_embeddings_lie_does_not
     np.testing.assert_allclose(logits_of(other, moved), logits_of(found, noise), rtol=1e-3, atol=1e-3)
 
 
+@pytest.mark.parametrize(("num_rows", "width"), [(40, 300), (300, 12)])
+def test_the_weights_are_scikit_learn_s_in_all_dimensions_for_every_cost(monkeypatch, num_rows, width):
+    rng = np.random.default_rng(1)
+    labels = rng.integers(0, 3, num_rows).astype(np.int32)
+    z = (rng.normal(size=(num_rows, width)) + 0.3 * rng.normal(size=(3, width))[labels]).astype(np.float32)
+    scaled = centered(z)
+    for penalty in PENALTIES:
+        monkeypatch.setattr(shallow, "PENALTIES", (penalty,))
+        head, choice = linear_svm(z, labels, 3, seed=0)
+        exact = LinearSVC(C=penalty, dual=False, tol=1e-10, max_iter=100_000).fit(scaled, labels)
+        assert choice.penalty == penalty
+        np.testing.assert_allclose(logits_of(head, z), exact.decision_function(scaled), atol=1e-4)
+        scale = np.linalg.norm(z - z.mean(axis=0)) / np.sqrt(num_rows)
+        np.testing.assert_allclose(head.weight.T * scale, exact.coef_, atol=1e-4)
+
+
+def test_machines_fitted_together_are_those_fitted_alone_and_do_not_know_rows_without_a_sign():
+    rng = np.random.default_rng(2)
+    points = np.concatenate([rng.normal(size=(30, 5)), np.ones((30, 1))], axis=1)
+    signs = np.sign(rng.normal(size=(30, 4)))
+    signs[:7, 2] = 0
+    together = fit_machines(points, signs, 10.0)
+    for column in range(4):
+        known = signs[:, column] != 0
+        alone = LinearSVC(C=10.0, dual=False, tol=1e-10).fit(points[known, :-1], signs[known, column])
+        np.testing.assert_allclose(together[:, column], [*alone.coef_[0], *alone.intercept_], atol=1e-4)
+    np.testing.assert_allclose(fit_machines(points, signs, 10.0, 5 * together), together, atol=1e-4)
+
+
+def test_how_many_folds_are_fitted_at_once_changes_nothing(monkeypatch):
+    z, labels = blobs([20, 15, 10], spread=6.0)
+    _, at_once = linear_svm(z, labels, 3, seed=0)
+    monkeypatch.setattr(shallow, "MAX_VALUES", 1)
+    assert linear_svm(z, labels, 3, seed=0)[1] == at_once
+    assert at_once.accuracy < 1
+
+
 def test_the_fitted_head_is_the_model_s_and_the_same_from_the_disk_and_again():
     z, labels = blobs([25, 15], width=4)
     hidden = labels.copy()
     hidden[::3] = -1
-    model, key = linear_model(num_pixels=4), jax.random.key(1)
-    fitted, choice = fit_linear_svm(model, key, jnp.asarray(z), jnp.asarray(hidden))
+    model, key = linear(linear_model(), dropout_rate=0.0, is_drawn=True), jax.random.key(1)
+    variables = model.init(key)
+    fitted, choice = fit_linear_svm(model, variables, key, jnp.asarray(z), jnp.asarray(hidden), 16)
     on_disk = Images(lambda rows: z[rows], len(z), (4,), np.float32)
-    streamed, _ = fit_linear_svm(model, key, on_disk, jnp.asarray(hidden))
+    streamed, _ = fit_linear_svm(model, variables, key, on_disk, jnp.asarray(hidden), 16)
     assert jax.tree.all(jax.tree.map(np.array_equal, fitted.variables, streamed.variables))
     logits = np.asarray(head_logits(model, fitted.variables, jnp.asarray(z)))
     labeled = hidden >= 0
@@ -106,9 +148,9 @@ def test_the_fitted_head_is_the_model_s_and_the_same_from_the_disk_and_again():
 
 @pytest.mark.parametrize("labels", [[-1] * 6, [1, 1, 1, -1, -1, -1]])
 def test_without_two_classes_nothing_is_fitted_and_it_is_said(labels):
-    model = linear_model(num_pixels=4)
-    z = jnp.ones((6, 4))
-    fitted, choice = fit_linear_svm(model, jax.random.key(0), z, jnp.asarray(labels, jnp.int32))
+    model, key = linear_model(num_pixels=4), jax.random.key(0)
+    images, variables = jnp.ones((6, 4, 1, 1), jnp.uint8), model.init(key)
+    fitted, choice = fit_linear_svm(model, variables, key, images, jnp.asarray(labels, jnp.int32), 4)
     assert (fitted.best_epoch, fitted.num_epochs) == (0, 0)
-    assert choice == (None, 0, len({*labels} - {-1}))
-    assert np.any(fitted.variables.params["classifier"]["kernel"])
+    assert choice == (None, 0, len({*labels} - {-1}), None)
+    assert fitted.variables is variables

@@ -12,7 +12,7 @@ from small_models import fit_plan, linear_model
 
 from jaxal.config.losses import BCEConfig
 from jaxal.config.models import OrganCNNConfig
-from jaxal.config.training import AdamConfig, AdamWConfig, TrainingConfig
+from jaxal.config.training import AdamConfig, AdamWConfig, SGDConfig, TrainingConfig
 from jaxal.data.loading import Images
 from jaxal.models.model import Variables
 from jaxal.models.organ_cnn import organ_cnn
@@ -30,6 +30,7 @@ ADAM = TrainingConfig(learning_rate=0.05, final_learning_rate=0.01, optimizer=Ad
 ADAM_W = TrainingConfig(
     learning_rate=0.05, final_learning_rate=0.01, optimizer=AdamWConfig(weight_decay=0.5), loss=BCEConfig()
 )
+SGD = TrainingConfig(learning_rate=0.05, final_learning_rate=0.01, optimizer=SGDConfig(weight_decay=0.5))
 
 
 def epoch(function, model, config, *, num_steps=3, num_epochs=1):
@@ -145,7 +146,7 @@ def parted(config, micro_batch_size):
     return msgspec.structs.replace(config, batch_size=4, micro_batch_size=micro_batch_size)
 
 
-@pytest.mark.parametrize("config", [ADAM, ADAM_W], ids=["adam", "adamw"])
+@pytest.mark.parametrize("config", [ADAM, ADAM_W, SGD], ids=["adam", "adamw", "sgd"])
 @pytest.mark.parametrize("micro_batch_size", [1, 2, 4])
 def test_parts_of_a_batch_make_one_step_of_the_whole(config, micro_batch_size):
     whole = epoch(step_epoch, QUIET, config, num_epochs=2)
