@@ -12,6 +12,7 @@ from jaxal.config.models import model_table, source_model_table, with_default_ki
 from jaxal.errors import ConfigError
 
 __all__ = [
+    "TRAININGS",
     "complete_models",
     "expand_arms",
     "expand_class_names",
@@ -30,6 +31,7 @@ Document = dict[str, Any]
 # Tables of an arm that override the study's table of the same name, key by key.
 ARM_OVERRIDES = ("model", "query_model", "training", "augmentation")
 MODELS = ("model", "query_model")
+TRAININGS = ("training", "query_training")
 # The start of a source given as text.
 TFDS = "tfds:"
 
@@ -183,9 +185,10 @@ def expand_models(document: Document) -> None:
 def expand_losses(document: Document) -> None:
     """Turn every loss given as a word into a table, in place; any other text stays, to be refused."""
     for node in (document, *_arms(document)):
-        training = _table(node, "training")
-        if "loss" in training:
-            training["loss"] = loss_table(training["loss"])
+        for name in TRAININGS:
+            training = _table(node, name)
+            if "loss" in training:
+                training["loss"] = loss_table(training["loss"])
 
 
 def complete_models(document: Document) -> None:
@@ -204,6 +207,8 @@ def _table(node: Document, name: str) -> Document:
 def expand_arms(document: Document) -> None:
     """Lay the tables of each arm, such as `[arms.training]`, over the study's, key by key, in place.
 
+    A `query_training` lies over the `training` beside it, an arm's over the study's `query_training` in between.
+
     After all values are set: what is set in the study must reach every arm that does not say otherwise.
     """
     for arm in _arms(document):
@@ -211,6 +216,19 @@ def expand_arms(document: Document) -> None:
             base = document.get(table, {})
             if isinstance(arm.get(table), dict) and isinstance(base, dict):
                 arm[table] = _overlay(base, arm[table])
+        _expand_query_training(document, arm)
+    if isinstance(document.get("query_training"), dict):
+        document["query_training"] = _overlay(_table(document, "training"), document["query_training"])
+
+
+def _expand_query_training(document: Document, arm: Document) -> None:
+    own, is_said = arm.get("query_training", {}), "query_training" in arm
+    # What an arm's own training changes reaches its query model too, even where the arm says nothing of that.
+    reaches = "training" in arm and "query_training" in document and arm.get("kind", "active") == "active"
+    has_query_model = "query_model" in arm or "query_model" in document
+    if isinstance(own, dict) and (is_said or (reaches and has_query_model)):
+        training = _table(arm if "training" in arm else document, "training")
+        arm["query_training"] = _overlay(_overlay(training, _table(document, "query_training")), own)
 
 
 def _arms(document: Document) -> list[Document]:

@@ -7,8 +7,9 @@ from msgspec import Meta
 from jaxal.config.losses import CrossEntropyConfig, LossConfig
 from jaxal.config.struct import LARGEST, ConfigStruct
 
-__all__ = ["AdamConfig", "AdamWConfig", "Sampling", "TrainingConfig"]
+__all__ = ["AdamConfig", "AdamWConfig", "Keep", "Sampling", "TrainingConfig"]
 
+Keep = Literal["best_auroc", "best_accuracy", "last"]
 Positive = Annotated[float, Meta(gt=0, le=LARGEST)]
 Sampling = Literal["none", "oversample", "class_balanced"]
 
@@ -52,11 +53,16 @@ class TrainingConfig(ConfigStruct, frozen=True):
             the choice of the epoch go by the network as it is.
         classifier: of a frozen trunk: "network", its last layer, or "linear_svm", a linear support vector machine in
             its place, whose cost is chosen by cross-validation.
-        validate_every: epochs between validations; the variables of the best validation AUROC are kept.
-        early_stop: a fit ends once so many epochs have passed without a better validation; the cosine still runs over
-            num_epochs. 0: all epochs are run.
+        validate_every: epochs between validations.
+        keep: which epoch's variables are kept, of those validated: that of the best validation AUROC or accuracy, or
+            the last.
+        early_stop: a fit ends once so many epochs have passed without a better validation, by what `keep` goes by; the
+            cosine still runs over num_epochs. 0: all epochs are run.
         start: "restart" fits every round from the initial variables, "continue" from those that the round before kept,
             with a new optimizer.
+        restart_every: with start = "continue", every so many rounds a fit begins anew all the same: at round 0, at
+            restart_every, at twice that, …; 0: at round 0 alone.
+        extra_epochs: epochs more after each of these beginnings than after the one before.
         inference_batch_size: images per forward batch in evaluation and embedding.
     """
 
@@ -73,8 +79,11 @@ class TrainingConfig(ConfigStruct, frozen=True):
     thresholding: bool = False
     classifier: Literal["network", "linear_svm"] = "network"
     validate_every: Annotated[int, Meta(ge=1)] = 1
+    keep: Keep = "best_auroc"
     early_stop: Annotated[int, Meta(ge=0)] = 0
     start: Literal["restart", "continue"] = "restart"
+    restart_every: Annotated[int, Meta(ge=0)] = 0
+    extra_epochs: Annotated[int, Meta(ge=0)] = 0
     inference_batch_size: Annotated[int, Meta(ge=1)] = 256
 
     @property
