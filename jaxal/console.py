@@ -209,8 +209,7 @@ def print_plan(study: StudyConfig, plan: "StudyPlan") -> None:
     ]
     _print_table(f"{study.name}: samples", ["part", *classes, "all"], counted)
     arms = [
-        [arm.name, str(len(study.seeds)), " ".join(map(str, arm.num_labeled)), str(sum(arm.steps) * arm.num_epochs)]
-        for arm in plan.arms
+        [arm.name, str(len(study.seeds)), " ".join(map(str, arm.num_labeled)), str(sum(arm.steps))] for arm in plan.arms
     ]
     _print_table("Arms", ["arm", "seeds", "labels in each round", "steps per seed"], arms)
     print(f"Minority class: {plan.minority}")

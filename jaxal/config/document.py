@@ -13,6 +13,7 @@ from jaxal.config.training import optimizer_table
 from jaxal.errors import ConfigError
 
 __all__ = [
+    "TRAININGS",
     "Document",
     "complete_models",
     "expand_arms",
@@ -35,6 +36,7 @@ Document = dict[str, Any]
 # Tables of an arm that override the study's table of the same name, key by key.
 ARM_OVERRIDES = ("model", "query_model", "training", "augmentation")
 MODELS = ("model", "query_model")
+TRAININGS = ("training", "query_training")
 # The start of a source given as text.
 TFDS = "tfds:"
 
@@ -223,10 +225,11 @@ def expand_models(document: Document) -> None:
 def expand_training(document: Document) -> None:
     """Turn every loss and optimizer given as a word into a table, in place; any other text stays, to be refused."""
     for node in (document, *_arms(document)):
-        training = _table(node, "training")
-        for name, table_of in (("loss", loss_table), ("optimizer", optimizer_table)):
-            if name in training:
-                training[name] = table_of(training[name])
+        for each in TRAININGS:
+            training = _table(node, each)
+            for name, table_of in (("loss", loss_table), ("optimizer", optimizer_table)):
+                if name in training:
+                    training[name] = table_of(training[name])
 
 
 def complete_models(document: Document) -> None:
@@ -245,6 +248,8 @@ def _table(node: Document, name: str) -> Document:
 def expand_arms(document: Document) -> None:
     """Lay the tables of each arm, such as `[arms.training]`, over the study's, key by key, in place.
 
+    A `query_training` lies over the `training` beside it, an arm's over the study's `query_training` in between.
+
     After all values are set: what is set in the study must reach every arm that does not say otherwise.
     """
     for arm in _arms(document):
@@ -252,6 +257,19 @@ def expand_arms(document: Document) -> None:
             base = document.get(table, {})
             if isinstance(arm.get(table), dict) and isinstance(base, dict):
                 arm[table] = overlay(base, arm[table])
+        _expand_query_training(document, arm)
+    if isinstance(document.get("query_training"), dict):
+        document["query_training"] = overlay(_table(document, "training"), document["query_training"])
+
+
+def _expand_query_training(document: Document, arm: Document) -> None:
+    own, is_said = arm.get("query_training", {}), "query_training" in arm
+    # What an arm's own training changes reaches its query model too, even where the arm says nothing of that.
+    reaches = "training" in arm and "query_training" in document and arm.get("kind", "active") == "active"
+    has_query_model = "query_model" in arm or "query_model" in document
+    if isinstance(own, dict) and (is_said or (reaches and has_query_model)):
+        training = _table(arm if "training" in arm else document, "training")
+        arm["query_training"] = overlay(overlay(training, _table(document, "query_training")), own)
 
 
 def _arms(document: Document) -> list[Document]:

@@ -14,6 +14,7 @@ import tomli_w
 
 from jaxal.config.data import DataConfig, SourceConfig
 from jaxal.config.document import (
+    TRAININGS,
     complete_models,
     expand_arms,
     expand_class_names,
@@ -23,10 +24,11 @@ from jaxal.config.document import (
 from jaxal.config.keys import check_keys
 from jaxal.config.losses import wrong_loss_word
 from jaxal.config.models import ModelConfig, OrganCNNConfig, wrong_model_word
+from jaxal.config.strategies import RandomConfig
 from jaxal.config.strategy_words import source_rules, strategy_contradictions
 from jaxal.config.study import ArmConfig, ExperimentConfig, ScheduleConfig, StudyConfig
 from jaxal.config.table_rules import parse_tables
-from jaxal.config.training import wrong_optimizer_word
+from jaxal.config.training import TrainingConfig, wrong_optimizer_word
 from jaxal.config.training_rules import training_contradictions
 from jaxal.config.variation import vary_document
 from jaxal.errors import ConfigError
@@ -119,10 +121,11 @@ def _check_words(document: dict[str, Any], origin: str) -> None:
         for name in ("model", "query_model"):
             if isinstance(node.get(name), str):
                 problems.append(f"{place}{name}: {wrong_model_word(node[name])}")
-        training = node.get("training")
-        for name, wrong in (("loss", wrong_loss_word), ("optimizer", wrong_optimizer_word)):
-            if isinstance(training, dict) and isinstance(training.get(name), str):
-                problems.append(f"{place}training.{name}: {wrong(training[name])}")
+        for each in TRAININGS:
+            training = node.get(each)
+            for name, wrong in (("loss", wrong_loss_word), ("optimizer", wrong_optimizer_word)):
+                if isinstance(training, dict) and isinstance(training.get(name), str):
+                    problems.append(f"{place}{each}.{name}: {wrong(training[name])}")
     if problems:
         raise ConfigError(f"{origin}: " + "; ".join(problems))
 
@@ -151,6 +154,8 @@ def _contradictions(study: StudyConfig) -> Iterator[str]:
     yield from _model_contradictions(study.model, "model")
     if study.query_model is not None:
         yield from _model_contradictions(study.query_model, "query_model")
+    elif study.query_training is not None and not any(arm.query_model is not None for arm in study.arms):
+        yield "query_training: no arm has a query model to train by it; set query_model, or remove it"
     yield from _source_contradictions(study)
     for number, arm in enumerate(study.arms):
         yield from _arm_contradictions(study, arm, f"arms.{number} ({arm.name})")
@@ -168,6 +173,11 @@ def _schedule_contradictions(schedule: ScheduleConfig) -> Iterator[str]:
         yield f"schedule.labeled_fractions: must grow, got {list(fractions)}"
     if schedule.plateau_gain and schedule.plateau_rounds is None:
         yield "schedule: plateau_gain needs plateau_rounds, the rounds to wait for it"
+    if schedule.scored_rounds == "last" and schedule.plateau_rounds is not None:
+        yield (
+            'schedule: plateau_rounds needs the score of every round; set scored_rounds = "all", or remove'
+            " plateau_rounds"
+        )
 
 
 def _data_contradictions(data: DataConfig) -> Iterator[str]:
@@ -211,24 +221,46 @@ def _arm_contradictions(study: StudyConfig, arm: ArmConfig, where: str) -> Itera
         yield f"{where}: an arm of kind full asks nothing; remove its strategy"
     if arm.kind == "full" and arm.query_model is not None:
         yield f"{where}: an arm of kind full asks nothing; remove its query_model"
+    if arm.query_training is not None and _query_model_of(study, arm) is None:
+        yield f"{where}: query_training trains a query model, and it has none; set query_model, or remove it"
+    if study.schedule.scored_rounds == "last" and not _chooses_without_model(study, arm):
+        yield (
+            f'{where}: schedule.scored_rounds = "last" fits its model after the last round only, but it chooses by that'
+            ' model in every round; give it a query_model, or set scored_rounds = "all"'
+        )
     yield from strategy_contradictions(arm.strategy, f"{where}.strategy")
     if arm.model is not None:
         yield from _model_contradictions(arm.model, f"{where}.model")
     if arm.query_model is not None:
         yield from _model_contradictions(arm.query_model, f"{where}.query_model")
-    training, augmentation = arm.training or study.training, arm.augmentation or study.augmentation
+    augmentation = arm.augmentation or study.augmentation
     # What holds of both models is told once.
     yield from dict.fromkeys(
         problem
-        for model in _models_of(study, arm)
+        for model, training in zip(_models_of(study, arm), _trainings_of(study, arm), strict=False)
         for problem in training_contradictions(training, model, augmentation, arm.strategy, where)
     )
 
 
 def _models_of(study: StudyConfig, arm: ArmConfig) -> list[ModelConfig]:
     """Return the models that an arm fits: the one that is scored, and the one that asks where that is another."""
-    query_model = None if arm.strategy is None else arm.query_model or study.query_model
+    query_model = _query_model_of(study, arm)
     return [arm.model or study.model, *([] if query_model is None else [query_model])]
+
+
+def _query_model_of(study: StudyConfig, arm: ArmConfig) -> ModelConfig | None:
+    return None if arm.strategy is None else arm.query_model or study.query_model
+
+
+def _trainings_of(study: StudyConfig, arm: ArmConfig) -> tuple[TrainingConfig, TrainingConfig]:
+    """Return how the model that is scored is trained, and how a query model would be."""
+    training = arm.training or study.training
+    return training, arm.query_training or study.query_training or training
+
+
+def _chooses_without_model(study: StudyConfig, arm: ArmConfig) -> bool:
+    """Tell whether an arm's scored model has no part in what is asked."""
+    return arm.kind == "full" or isinstance(arm.strategy, RandomConfig) or _query_model_of(study, arm) is not None
 
 
 def plain_form(study: StudyConfig) -> dict[str, Any]:
@@ -259,6 +291,7 @@ def config_digest(config: msgspec.Struct) -> str:
 
 def experiment_config(study: StudyConfig, arm: ArmConfig, seed: int) -> ExperimentConfig:
     """Resolve one arm with one seed."""
+    query_model = _query_model_of(study, arm)
     return ExperimentConfig(
         data=study.data,
         schedule=study.schedule,
@@ -268,6 +301,7 @@ def experiment_config(study: StudyConfig, arm: ArmConfig, seed: int) -> Experime
         mc_dropout=study.mc_dropout,
         strategy=arm.strategy,
         seed=seed,
-        query_model=None if arm.strategy is None else arm.query_model or study.query_model,
+        query_model=query_model,
+        query_training=None if query_model is None else arm.query_training or study.query_training,
         source_model=study.source_model if any(True for _ in source_rules(arm.strategy)) else None,
     )

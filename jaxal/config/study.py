@@ -32,6 +32,8 @@ class ScheduleConfig(ConfigStruct, frozen=True):
         plateau_rounds: nothing more is asked once the best validation AUROC has not grown by more than plateau_gain for
             so many rounds; rounds whose AUROC is not defined do not count. By default the whole budget is spent.
         plateau_gain: AUROC, absolute.
+        scored_rounds: "last" fits and scores the model after the last round only: only where it does not choose, that
+            is in arms with a query model, of kind "full", or with strategy "random".
     """
 
     initial_fraction: Annotated[float, Meta(gt=0, lt=1)] | None = None
@@ -42,6 +44,7 @@ class ScheduleConfig(ConfigStruct, frozen=True):
     reveal_every: Annotated[int, Meta(ge=1)] | None = None
     plateau_rounds: Annotated[int, Meta(ge=1)] | None = None
     plateau_gain: Annotated[float, Meta(ge=0, le=1)] = 0.0
+    scored_rounds: Literal["all", "last"] = "all"
 
 
 class MCDropoutConfig(ConfigStruct, frozen=True):
@@ -63,8 +66,8 @@ class ArmConfig(ConfigStruct, frozen=True):
         name: unique; names its folder.
         kind: "active" asks by its strategy; "full" trains once on every label of the pool (the upper bound).
         strategy: of an active arm.
-        model, query_model, training, augmentation: what this arm changes; in a config file a table here overrides the
-            study's, key by key, and a word for a model stands for a table (see MODEL_WORDS).
+        model, query_model, training, query_training, augmentation: what this arm changes; in a config file a table
+            here overrides the study's, key by key, and a word for a model stands for a table (see MODEL_WORDS).
     """
 
     name: Name
@@ -73,6 +76,7 @@ class ArmConfig(ConfigStruct, frozen=True):
     model: ModelConfig | None = None
     query_model: ModelConfig | None = None
     training: TrainingConfig | None = None
+    query_training: TrainingConfig | None = None
     augmentation: AugmentationConfig | None = None
 
 
@@ -83,6 +87,8 @@ class StudyConfig(ConfigStruct, frozen=True):
         query_model: a model, smaller as a rule, that is fitted and asks in place of `model`, which is trained on the
             same labels from its own start in every round, and scored; checkpoints hold the query model. Where absent,
             `model` asks itself.
+        query_training: how the query model is trained; in a config file a table that overrides `training`, key by key,
+            and an arm's overrides its own `training`, then the study's table here. Where absent, `training`.
         source_model: a pretrained network with classes of its own, whose logits strategies may ask by: it needs no
             label here, and is never trained. A word or a table as of `model`; its init is "imagenet" by default.
     """
@@ -96,6 +102,7 @@ class StudyConfig(ConfigStruct, frozen=True):
     query_model: ModelConfig | None = None
     source_model: ModelConfig | None = None
     training: TrainingConfig = TrainingConfig()
+    query_training: TrainingConfig | None = None
     augmentation: AugmentationConfig = AugmentationConfig()
     mc_dropout: MCDropoutConfig = MCDropoutConfig()
 
@@ -112,4 +119,5 @@ class ExperimentConfig(ConfigStruct, frozen=True):
     strategy: StrategyConfig | None
     seed: Seed
     query_model: ModelConfig | None = None  # asks in place of `model`
+    query_training: TrainingConfig | None = None  # of the query model, where that is not `training`
     source_model: ModelConfig | None = None  # only where the strategy asks by its logits

@@ -13,6 +13,7 @@ __all__ = [
     "OPTIMIZER_WORDS",
     "AdamConfig",
     "AdamWConfig",
+    "Keep",
     "OptimizerConfig",
     "SGDConfig",
     "Sampling",
@@ -21,6 +22,7 @@ __all__ = [
     "wrong_optimizer_word",
 ]
 
+Keep = Literal["best_auroc", "best_accuracy", "last"]
 Positive = Annotated[float, Meta(gt=0, le=LARGEST)]
 Sampling = Literal["none", "oversample", "class_balanced"]
 
@@ -99,11 +101,16 @@ class TrainingConfig(ConfigStruct, frozen=True):
             place, whose cost is chosen by cross-validation; or "cross_validated": in each round the one of both that
             predicts held-out labels better, in 10 folds or as many as the rarest class found has labels (Aggarwal et
             al.). The machine is on the embeddings of the trunk that the fit begins with, frozen or not.
-        validate_every: epochs between validations; the variables of the best validation AUROC are kept.
-        early_stop: a fit ends once so many epochs have passed without a better validation; the cosine still runs over
-            num_epochs. 0: all epochs are run.
+        validate_every: epochs between validations.
+        keep: which epoch's variables are kept, of those validated: that of the best validation AUROC or accuracy, or
+            the last.
+        early_stop: a fit ends once so many epochs have passed without a better validation, by what `keep` goes by; the
+            cosine still runs over num_epochs. 0: all epochs are run.
         start: "restart" fits every round from the initial variables, "continue" from those that the round before kept,
             with a new optimizer.
+        restart_every: with start = "continue", every so many rounds a fit begins anew all the same: at round 0, at
+            restart_every, at twice that, …; 0: at round 0 alone.
+        extra_epochs: epochs more after each of these beginnings than after the one before.
         inference_batch_size: images per forward batch in evaluation and embedding.
     """
 
@@ -120,8 +127,11 @@ class TrainingConfig(ConfigStruct, frozen=True):
     thresholding: bool = False
     classifier: Literal["network", "linear_svm", "cross_validated"] = "network"
     validate_every: Annotated[int, Meta(ge=1)] = 1
+    keep: Keep = "best_auroc"
     early_stop: Annotated[int, Meta(ge=0)] = 0
     start: Literal["restart", "continue"] = "restart"
+    restart_every: Annotated[int, Meta(ge=0)] = 0
+    extra_epochs: Annotated[int, Meta(ge=0)] = 0
     inference_batch_size: Annotated[int, Meta(ge=1)] = 256
 
     @property

@@ -33,12 +33,25 @@ def training_contradictions(
             f"{where}: training.micro_batch_size = {training.micro_batch_size} does not divide"
             f" batch_size = {training.batch_size}"
         )
+    yield from _protocol_contradictions(training, where)
     if training.regrouping != "none":
         yield from _regrouping_contradictions(training, strategy, where)
     if training.classifier == "linear_svm":
         yield from _svm_contradictions(training, is_frozen, where)
     if training.classifier == "cross_validated":
         yield from _choice_contradictions(training, model, where)
+
+
+def _protocol_contradictions(training: TrainingConfig, where: str) -> Iterator[str]:
+    if training.keep == "last" and training.early_stop:
+        yield (
+            f'{where}: training.keep = "last" looks for no better validation, so early_stop = {training.early_stop} has'
+            " nothing to wait for; set early_stop = 0, or keep the best epoch"
+        )
+    if training.restart_every and training.start != "continue":
+        yield f'{where}: training.restart_every: every fit begins anew already; set start = "continue", or remove it'
+    if training.extra_epochs and not training.restart_every:
+        yield f"{where}: training.extra_epochs are added at each restart; set restart_every, or remove them"
 
 
 def _regrouping_contradictions(training: TrainingConfig, strategy: StrategyConfig | None, where: str) -> Iterator[str]:

@@ -174,8 +174,8 @@ def _pruned(source: ImageSource, parts: Partition, config: DataConfig, seed: int
     if config.imbalance is None:
         return {}
     minority, labels, class_names = _minority(source, config, source.labels), source.labels, source.class_names
-    is_named = isinstance(config.imbalance, CountsImbalanceConfig)
-    if is_named and source.finer is not None and not set(config.imbalance.counts) <= set(class_names):
+    counts = config.imbalance.counts if isinstance(config.imbalance, CountsImbalanceConfig) else {}
+    if source.finer is not None and not set(counts) <= set(class_names):
         labels, class_names = source.finer  # counts that name the classes behind one_vs_rest
     choose = functools.partial(prune, config.imbalance, class_names=class_names, minority=minority, seed=seed)
     pool = parts.pool

@@ -4,7 +4,7 @@ Every function has fixed shapes and a mask of the rows that count, so that valid
 """
 
 import functools
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -136,14 +136,17 @@ def undefined(metrics: Metrics) -> Metrics:
     return blank._replace(per_class=blank.per_class._replace(**kept))
 
 
-def selection_score(metrics: Metrics) -> tuple[Float[Array, ""], Float[Array, ""]]:
-    """Returns what model selection maximizes: (AUROC, -loss), compared in that order by `is_better`.
+def selection_score(
+    metrics: Metrics, metric: Literal["auroc", "accuracy"] = "auroc"
+) -> tuple[Float[Array, ""], Float[Array, ""]]:
+    """Returns what model selection maximizes: (the metric, -loss), compared in that order by `is_better`.
 
-    An undefined AUROC (no positive in validation) is -inf, so that the loss decides; a NaN loss is -inf as well, so
-    that a diverged model never wins.
+    An undefined metric (for AUROC, no positive in validation) is -inf, so that the loss decides; a NaN loss is -inf as
+    well, so that a diverged model never wins.
     """
-    auroc = jnp.where(jnp.isnan(metrics.auroc), -jnp.inf, metrics.auroc)
-    return auroc, jnp.where(jnp.isnan(metrics.loss), -jnp.inf, -metrics.loss)
+    value = metrics.auroc if metric == "auroc" else metrics.accuracy
+    value = jnp.where(jnp.isnan(value), -jnp.inf, value)
+    return value, jnp.where(jnp.isnan(metrics.loss), -jnp.inf, -metrics.loss)
 
 
 def is_better(

@@ -9,7 +9,7 @@ import numpy as np
 from jaxal.evaluation.metrics import ClassMetrics, Metrics
 from jaxal.evaluation.pool_metrics import pool_metrics
 
-__all__ = ["MetricRow", "metric_names", "pool_rows", "split_rows", "subgroup_rows"]
+__all__ = ["MetricRow", "metric_names", "plain_value", "pool_rows", "split_rows", "subgroup_rows"]
 
 
 class MetricRow(NamedTuple):
@@ -21,7 +21,7 @@ class MetricRow(NamedTuple):
     value: int | float | None
 
 
-def _plain(value: object) -> int | float | None:
+def plain_value(value: object) -> int | float | None:
     """Turn a zero-dimensional array into a Python number; NaN into None.
 
     A float32 becomes the shortest decimal that reads back to it: 0.9027778, not the digits that widening makes up.
@@ -37,10 +37,10 @@ def split_rows(split: str, metrics: Metrics, class_names: tuple[str, ...]) -> It
     yield MetricRow(split, "", "num_samples", int(np.sum(per_class.count)))
     for name, value in metrics._asdict().items():
         if name != "per_class":
-            yield MetricRow(split, "", name, _plain(value))
+            yield MetricRow(split, "", name, plain_value(value))
     for index, class_name in enumerate(class_names):
         for name, values in per_class._asdict().items():
-            yield MetricRow(split, class_name, name, _plain(values[index]))
+            yield MetricRow(split, class_name, name, plain_value(values[index]))
 
 
 def subgroup_rows(split: str, metrics: Metrics, class_names: tuple[str, ...]) -> Iterator[MetricRow]:

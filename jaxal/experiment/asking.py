@@ -13,7 +13,7 @@ from jaxal.errors import InputError
 from jaxal.experiment.embeddings import OnImages
 from jaxal.experiment.inputs import pool_inputs
 from jaxal.experiment.keys import ACQUIRE, DRAW_HEADS
-from jaxal.experiment.setup import Experiment
+from jaxal.experiment.setup import Experiment, is_fitted
 from jaxal.experiment.state import ExperimentState, round_key
 from jaxal.pool import EXCLUDED, UNLABELED, Query, enter_labels
 from jaxal.strategies.inputs import check_inputs
@@ -40,6 +40,8 @@ def ask(
     on_embedded: OnImages | None = None,
 ) -> tuple[ExperimentState, Query, AskInfo]:
     """Embed the pool and acquire the next query: at once, or schedule.reveal_every samples at a time.
+
+    Where the schedule has nothing fitted before the last round the pool is not embedded: what asks there is random.
 
     In pieces, each is chosen from the pool with the answers to those before it; the model is not fitted and the pool
     not embedded again in between, and all pieces draw with the round's one key, so that a choice which does not depend
@@ -71,8 +73,7 @@ def ask(
         raise InputError(f"answer: needed to ask {size} samples {piece_size} at a time (schedule.reveal_every)")
     began = time.perf_counter()
     draw_key = round_key(experiment, round_number, DRAW_HEADS)
-    batch_size = experiment.config.training.inference_batch_size
-    embeddings = embed_images(experiment.model, state.variables, experiment.pool_images, batch_size, on_embedded)
+    embeddings = _embedded(experiment, state, on_embedded)
     inputs = jax.block_until_ready(
         pool_inputs(experiment, draw_key, state.pool, state.variables, embeddings, labels_left=size)
     )
@@ -101,6 +102,14 @@ def ask(
         )
     query, info = _joined(pieces, largest, len(experiment.initial_labels))
     return state, query, AskInfo(info, seconds_embed, seconds_acquire, seconds_compile)
+
+
+def _embedded(experiment: Experiment, state: ExperimentState, on_embedded: OnImages | None) -> Array:
+    """Embed the pool by what the round before has fitted; zeros where it has fitted nothing, and nothing looks."""
+    if not is_fitted(experiment, int(state.pool.round)):
+        return jnp.zeros((len(experiment.initial_labels), experiment.model.spec.embedding_width))
+    batch_size = experiment.config.training.inference_batch_size
+    return embed_images(experiment.model, state.variables, experiment.pool_images, batch_size, on_embedded)
 
 
 def asked_rows(query: Query) -> np.ndarray:

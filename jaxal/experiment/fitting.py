@@ -23,6 +23,7 @@ def fit_round(
     validation: EvaluationSet,
     *,
     max_labeled: int,
+    num_epochs: int,
     begin: Variables | None,
     on_steps: Callable[[int], None],
 ) -> tuple[FitResult, list[MetricRow]]:
@@ -34,6 +35,7 @@ def fit_round(
         labels: of the pool that train, negative elsewhere.
         validation: chooses the epoch.
         max_labeled: the largest labeled set of the run.
+        num_epochs: of this fit.
         begin: variables to begin with; where absent, those of the round's key.
         on_steps: called as each epoch ends, with the optimization steps it took.
     """
@@ -62,6 +64,7 @@ def fit_round(
         validation,
         positive_class=experiment.minority,
         max_labeled=max_labeled,
+        num_epochs=num_epochs,
         begin=begin,
         targets=targets,
         on_steps=on_steps,

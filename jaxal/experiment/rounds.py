@@ -13,13 +13,14 @@ from jaxal.evaluation.metrics import Metrics, evaluate, undefined
 from jaxal.evaluation.rows import MetricRow, pool_rows, split_rows, subgroup_rows
 from jaxal.experiment.asking import ask, asked_rows, padded_answers
 from jaxal.experiment.fitting import fit_round
-from jaxal.experiment.setup import Experiment
+from jaxal.experiment.setup import Experiment, is_fitted, is_scored
 from jaxal.experiment.state import ExperimentState, state_template
 from jaxal.models.model import Variables
 from jaxal.pool import UNLABELED, PoolState, Query, class_counts, reveal
 from jaxal.training.calibration import thresholded
 from jaxal.training.inference import apply_images
 from jaxal.training.placement import take_images
+from jaxal.training.restarts import begins_anew, epochs_of_round
 from jaxal.training.trainer import EvaluationSet, FitResult
 from jaxal.typing import Array
 
@@ -27,18 +28,18 @@ __all__ = ["RoundRecord", "run_round", "start", "tell"]
 
 
 class RoundRecord(NamedTuple):
-    """What a fit came to."""
+    """What a round's fit came to; of a round that is not scored, that of the query model, if there is one."""
 
-    metrics: tuple[MetricRow, ...]
+    metrics: tuple[MetricRow, ...]  # of a round that is not scored, of its labels alone
     seconds_train: float
     best_epoch: int
-    num_epochs: int  # run, up to a stop
+    num_epochs: int  # run, up to a stop; 0 where nothing is fitted
 
 
 def start(
     experiment: Experiment, on_steps: Callable[[int], None] = lambda num_steps: None
 ) -> tuple[ExperimentState, RoundRecord]:
-    """Begin with round 0: fit to the initial labels, evaluate."""
+    """Begin with round 0: fit to the initial labels, evaluate, where the schedule has this round scored."""
     return _fit_and_evaluate(experiment, state_template(experiment), on_steps)
 
 
@@ -49,7 +50,7 @@ def tell(
     labels: np.ndarray,
     on_steps: Callable[[int], None] = lambda num_steps: None,
 ) -> tuple[ExperimentState, RoundRecord]:
-    """Reveal the labels of a query, fit, evaluate.
+    """Reveal the labels of a query, fit, evaluate, where the schedule has this round scored.
 
     Args:
         experiment: what runs.
@@ -75,19 +76,21 @@ def run_round(experiment: Experiment, state: ExperimentState) -> tuple[Experimen
 def _fit_and_evaluate(
     experiment: Experiment, state: ExperimentState, on_steps: Callable[[int], None]
 ) -> tuple[ExperimentState, RoundRecord]:
+    training, number = experiment.config.training, int(state.pool.round)
+    rows = list(pool_rows(np.asarray(state.pool.labels), experiment.class_names, experiment.minority))
+    if not is_fitted(experiment, number):
+        return state, RoundRecord(tuple(rows), 0.0, 0, 0)
     began = time.perf_counter()
-    continues = experiment.config.training.start == "continue" and int(state.pool.round) > 0
-    asking = _fit(experiment, state.pool, state.variables if continues else None, on_steps)
-    # A model that does not ask starts from its own beginning in every round, on all that the other has asked for.
-    last = asking if experiment.scored is None else _fit(experiment.scored, state.pool, None, on_steps)
+    begin = None if begins_anew(training, number) else state.variables
+    asking = last = _fit(experiment, state.pool, epochs_of_round(training, number), begin, on_steps)
+    if experiment.scored is not None and is_scored(experiment, number):
+        # A model that does not ask starts from its own beginning in every round, on all that the other has asked for.
+        num_epochs = experiment.scored.config.training.num_epochs
+        last = _fit(experiment.scored, state.pool, num_epochs, None, on_steps)
     jax.block_until_ready((asking.result.variables, last.result.variables))
     seconds_train = time.perf_counter() - began
-    scored = experiment.scored or experiment
-    rows = list(pool_rows(np.asarray(state.pool.labels), experiment.class_names, experiment.minority))
-    rows += last.told
-    counts = class_counts(state.pool._replace(labels=last.labels), num_classes=len(experiment.class_names))
-    for name, evaluation_set in {"validation": last.validation, **scored.test_sets}.items():
-        rows += _scored(scored, last.result, name, evaluation_set, counts)
+    if is_scored(experiment, number):
+        rows += _all_scored(experiment.scored or experiment, state.pool, last)
     record = RoundRecord(tuple(rows), seconds_train, last.result.best_epoch, last.result.num_epochs)
     return state._replace(variables=asking.result.variables), record
 
@@ -99,14 +102,36 @@ class _Fitted(NamedTuple):
     validation: EvaluationSet
 
 
-def _fit(experiment: Experiment, pool: PoolState, begin: Variables | None, on_steps: Callable[[int], None]) -> _Fitted:
+def _fit(
+    experiment: Experiment,
+    pool: PoolState,
+    num_epochs: int,
+    begin: Variables | None,
+    on_steps: Callable[[int], None],
+) -> _Fitted:
     """Fit an experiment's model to the labels that there are."""
     max_labeled = int(np.sum(experiment.initial_labels != UNLABELED)) + sum(experiment.query_sizes)
     labels, validation = _fit_sets(experiment, pool.labels, max_labeled)
     fitted, told = fit_round(
-        experiment, int(pool.round), labels, validation, max_labeled=max_labeled, begin=begin, on_steps=on_steps
+        experiment,
+        int(pool.round),
+        labels,
+        validation,
+        max_labeled=max_labeled,
+        num_epochs=num_epochs,
+        begin=begin,
+        on_steps=on_steps,
     )
     return _Fitted(fitted, told, labels, validation)
+
+
+def _all_scored(scored: Experiment, pool: PoolState, fitted: _Fitted) -> list[MetricRow]:
+    """Score a fitted model on every set, after what is told of its fit."""
+    rows = [*fitted.told, MetricRow("validation", "", "max_accuracy", fitted.result.max_accuracy)]
+    counts = class_counts(pool._replace(labels=fitted.labels), num_classes=len(scored.class_names))
+    for name, evaluation_set in {"validation": fitted.validation, **scored.test_sets}.items():
+        rows += _scored(scored, fitted.result, name, evaluation_set, counts)
+    return rows
 
 
 def _scored(

@@ -34,7 +34,7 @@ from jaxal.training.regrouping import max_pseudo_classes
 from jaxal.training.trainer import EvaluationSet
 from jaxal.typing import Array, Float, Shaped
 
-__all__ = ["Experiment", "make_experiment", "make_model", "plan_labels"]
+__all__ = ["Experiment", "is_fitted", "is_scored", "make_experiment", "make_model", "plan_labels"]
 
 
 class Experiment(NamedTuple):
@@ -59,6 +59,16 @@ class Experiment(NamedTuple):
     source_sha256: str = ""  # of the file with its weights
     scored: "Experiment | None" = None  # where another model is trained on the same labels and scored: that one's
     subgroups: Mapping[str, Mapping[str, Array]] = MappingProxyType({})  # test set -> subgroup -> bool [n], its rows
+
+
+def is_scored(experiment: Experiment, number: int) -> bool:
+    """Tell whether the schedule has the model fitted and scored after a round."""
+    return experiment.config.schedule.scored_rounds == "all" or number == len(experiment.query_sizes)
+
+
+def is_fitted(experiment: Experiment, number: int) -> bool:
+    """Tell whether anything is fitted after a round: a query model always is."""
+    return experiment.scored is not None or is_scored(experiment, number)
 
 
 def make_experiment(
@@ -144,8 +154,10 @@ def _with_head(model: Model, config: ExperimentConfig, num_classes: int) -> Mode
 
 def _with_query_model(config: ExperimentConfig, dataset: Dataset, on_embedded: OnImages) -> Experiment:
     """Make the experiment of the model that asks, and in it that of the model that is scored."""
-    asking = msgspec.structs.replace(config, model=config.query_model or config.model, query_model=None)
-    scored = msgspec.structs.replace(config, query_model=None, source_model=None)
+    training = config.query_training or config.training
+    without = msgspec.structs.replace(config, query_model=None, query_training=None)
+    asking = msgspec.structs.replace(without, model=config.query_model or config.model, training=training)
+    scored = msgspec.structs.replace(without, source_model=None)
     experiment = make_experiment(asking, dataset, on_embedded=on_embedded)
     if is_frozen(asking.model) or is_frozen(scored.model):
         return experiment._replace(scored=make_experiment(scored, dataset, on_embedded=on_embedded))

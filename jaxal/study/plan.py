@@ -26,6 +26,7 @@ from jaxal.models.weights import LoadReport
 from jaxal.study.protocol_notes import protocol_notes
 from jaxal.training.batches import steps_per_epoch
 from jaxal.training.choosing import NUM_FITS
+from jaxal.training.restarts import epochs_of_round
 from jaxal.training.sampling import epoch_size
 
 __all__ = ["ArmPlan", "SourceFacts", "StudyPlan", "plan_study"]
@@ -44,10 +45,9 @@ class ArmPlan(NamedTuple):
 
     name: str
     num_labeled: tuple[int, ...]  # labels that train the model, round by round from 0
-    # Optimization steps of each epoch of those fits, a choice by cross-validation being all the fits that it may come
-    # to; a support vector machine is one.
+    # Optimization steps of all that a round fits: a choice by cross-validation counts all the fits that it may come to,
+    # a support vector machine is one.
     steps: tuple[int, ...]
-    num_epochs: int
     model: ModelFacts
     embeddings_sha256: str  # of those of data.embeddings; empty where it reads none
     source: SourceFacts | None = None  # the source model that it asks by
@@ -90,31 +90,54 @@ def _counts(part: Part | None, dataset: Dataset) -> dict[str, int]:
 def _plan_arm(study: StudyConfig, arm: ArmConfig, dataset: Dataset) -> ArmPlan:
     config = experiment_config(study, arm, study.seeds[0])
     # What cannot be built, or has no weights to start from, is refused before anything is trained.
-    facts, embeddings_sha256 = _model_of(study, arm, dataset, config.model)
+    facts, embeddings_sha256 = _model_of(study, arm, dataset, config.model, config.training)
     query_facts = None
+    query_training = config.query_training or config.training
     if config.query_model is not None:
-        query_facts, query_sha256 = _model_of(study, arm, dataset, config.query_model)
+        query_facts, query_sha256 = _model_of(study, arm, dataset, config.query_model, query_training)
         embeddings_sha256 = embeddings_sha256 or query_sha256
-    if isinstance(config.training.loss, BCEConfig) and len(dataset.class_names) != 2:
+    if BCEConfig in (type(config.training.loss), type(query_training.loss)) and len(dataset.class_names) != 2:
         raise ConfigError(
             f"arm {arm.name}: training.loss = 'bce' is for two classes, the data has {len(dataset.class_names)}; set"
             " data.one_vs_rest, or use 'cross_entropy'"
         )
     known, query_sizes = plan_labels(config, dataset)
     num_labeled = tuple(itertools.accumulate([int(np.sum(known >= 0)), *query_sizes]))
-    training_share = 1 if dataset.validation is not None else 1 - study.data.split.validation_fraction
-    sizes = (_epoch_size(config.training, dataset, round(size * training_share)) for size in num_labeled)
-    has_epochs = config.training.classifier != "linear_svm"
-    num_fits = NUM_FITS if config.training.classifier == "cross_validated" else 1
-    steps = tuple(num_fits * steps_per_epoch(size, config.training.batch_size) if has_epochs else 1 for size in sizes)
-    steps = steps if query_facts is None else tuple(2 * each for each in steps)
-    source, num_epochs = _source_facts(config, dataset), config.training.num_epochs if has_epochs else 1
-    return ArmPlan(arm.name, num_labeled, steps, num_epochs, facts, embeddings_sha256, source, query_facts)
+    steps = _steps(config, dataset, num_labeled)
+    source = _source_facts(config, dataset)
+    return ArmPlan(arm.name, num_labeled, steps, facts, embeddings_sha256, source, query_facts)
 
 
-def _model_of(study: StudyConfig, arm: ArmConfig, dataset: Dataset, model: ModelConfig) -> tuple[ModelFacts, str]:
+def _steps(config: ExperimentConfig, dataset: Dataset, num_labeled: tuple[int, ...]) -> tuple[int, ...]:
+    """Count the optimization steps of all fits of each round."""
+    training_share = 1 if dataset.validation is not None else 1 - config.data.split.validation_fraction
+
+    def steps_of(training: TrainingConfig, size: int, num_epochs: int) -> int:
+        if training.classifier == "linear_svm":
+            return 1
+        num_fits = NUM_FITS if training.classifier == "cross_validated" else 1
+        epoch = _epoch_size(training, dataset, round(size * training_share))
+        return num_fits * num_epochs * steps_per_epoch(epoch, training.batch_size)
+
+    def steps_in(number: int, size: int) -> int:
+        is_scored = config.schedule.scored_rounds == "all" or number == len(num_labeled) - 1
+        if config.query_model is None:
+            return steps_of(config.training, size, epochs_of_round(config.training, number)) if is_scored else 0
+        asking = config.query_training or config.training
+        scored = steps_of(config.training, size, config.training.num_epochs) if is_scored else 0
+        return scored + steps_of(asking, size, epochs_of_round(asking, number))
+
+    return tuple(steps_in(number, size) for number, size in enumerate(num_labeled))
+
+
+def _model_of(
+    study: StudyConfig, arm: ArmConfig, dataset: Dataset, model: ModelConfig, training: TrainingConfig
+) -> tuple[ModelFacts, str]:
     """Return the facts of a model that an arm fits, and the SHA-256 of given embeddings, empty where it reads none."""
-    configs = [msgspec.structs.replace(experiment_config(study, arm, seed), model=model) for seed in study.seeds]
+    configs = [
+        msgspec.structs.replace(experiment_config(study, arm, seed), model=model, training=training)
+        for seed in study.seeds
+    ]
     network = make_model(configs[0], dataset)
     facts, embeddings_sha256 = model_facts(network, model), ""
     if is_frozen(model) and study.data.embeddings:
@@ -153,16 +176,22 @@ def _epoch_size(training: TrainingConfig, dataset: Dataset, num_labeled: int) ->
 
 
 def _notes(study: StudyConfig, dataset: Dataset, arms: tuple[ArmPlan, ...]) -> list[str]:
+    keeps_last = all(training.keep == "last" for training in _trainings(study))
     if dataset.validation is None:
         share = study.data.split.validation_fraction
+        use = (
+            "and choose nothing"
+            if keeps_last
+            else "to choose the epoch that is kept (the last one, while no class can spare a sample)"
+        )
         notes = [
-            f"{share:.0%} of the labels bought are held out in each round to choose the epoch that is kept (the last"
-            " one, while no class can spare a sample): validation is inside the label budget, and every count of labels"
-            " here includes it."
+            f"{share:.0%} of the labels bought are held out in each round {use}: validation is inside the label budget,"
+            " and every count of labels here includes it."
         ]
     else:
         validation = len(dataset.validation.labels)
-        notes = [f"{validation} validation labels choose the epoch that is kept; they are outside the label budget."]
+        use = "choose nothing" if keeps_last else "choose the epoch that is kept"
+        notes = [f"{validation} validation labels {use}; they are outside the label budget."]
     notes.append(f"The {len(dataset.test.labels)} test labels are outside the label budget and choose nothing.")
     if dataset.external is not None:
         notes.append(f"So are the {len(dataset.external.labels)} labels of the external test set.")
@@ -188,6 +217,12 @@ def _notes(study: StudyConfig, dataset: Dataset, arms: tuple[ArmPlan, ...]) -> l
                 notes.append(f"Arm {arm.name}, from round {number} on, buys fewer labels or none: {reason}.")
                 break
     return notes
+
+
+def _trainings(study: StudyConfig) -> list[TrainingConfig]:
+    """List how each model of each arm is trained."""
+    configs = [experiment_config(study, arm, study.seeds[0]) for arm in study.arms]
+    return [each for config in configs for each in (config.training, config.query_training or config.training)]
 
 
 def _model_notes(arms: tuple[ArmPlan, ...]) -> list[str]:

@@ -1,9 +1,13 @@
 """What a reader of the results should know of how models are fitted, and of when a run stops."""
 
+import json
 from collections.abc import Iterator
+
+import msgspec
 
 from jaxal.config.augmentation import AugmentationConfig
 from jaxal.config.study import ArmConfig, ScheduleConfig, StudyConfig
+from jaxal.config.training import TrainingConfig
 
 __all__ = ["protocol_notes"]
 
@@ -16,11 +20,16 @@ def protocol_notes(study: StudyConfig) -> list[str]:
             sharing.setdefault(note, []).append(arm.name)
     num_arms = len(study.arms)
     told = [note if len(names) == num_arms else f"{', '.join(names)}: {note}" for note, names in sharing.items()]
-    return [*_plateau_notes(study), *told]
+    return [*_schedule_notes(study), *told]
 
 
-def _plateau_notes(study: StudyConfig) -> Iterator[str]:
+def _schedule_notes(study: StudyConfig) -> Iterator[str]:
     schedule: ScheduleConfig = study.schedule
+    if schedule.scored_rounds == "last":
+        yield (
+            "The model is fitted and scored after the last round only: the rounds before it have labels and no scores,"
+            " and no seconds of training but those of a query model."
+        )
     if schedule.plateau_rounds is None:
         return
     rounds = "1 round" if schedule.plateau_rounds == 1 else f"{schedule.plateau_rounds} rounds"
@@ -34,14 +43,23 @@ def _plateau_notes(study: StudyConfig) -> Iterator[str]:
 
 
 def _arm_notes(study: StudyConfig, arm: ArmConfig) -> Iterator[str]:
-    training = arm.training or study.training
+    training = asking = arm.training or study.training
     if arm.kind == "active" and (arm.query_model or study.query_model) is not None:
+        asking = arm.query_training or study.query_training or training
         yield (
             "A query model is fitted and asks; the model is trained on the same labels, from its own start in every"
-            " round, and scored. Seconds of training are those of both."
+            " round that is scored. Seconds of training are those of both."
         )
-    if training.start == "continue" and arm.kind == "active":
-        yield "Each fit goes on from the variables that the round before kept, with a new optimizer."
+    if asking != training:
+        told = ", ".join(f"{name} {new}" for name, new in _differences(training, asking))
+        yield f"The query model is trained by settings of its own: {told}."
+    if asking.start == "continue" and arm.kind == "active":
+        of_query_model = " of the query model" if asking != training else ""
+        yield (
+            f"Each fit{of_query_model} goes on from the variables that the round before kept, with a new optimizer"
+            f"{_restarts(asking)}."
+        )
+    yield from _keep_notes(training)
     if training.early_stop:
         epochs = "1 epoch" if training.early_stop == 1 else f"{training.early_stop} epochs"
         yield f"A fit ends after {epochs} without a better validation: steps are counted as if none did."
@@ -86,6 +104,34 @@ def _arm_notes(study: StudyConfig, arm: ArmConfig) -> Iterator[str]:
             yield f"Each image of the pool is changed once by chance, for choosing too: {_changes(augmentation)}."
         else:
             yield f"Training images are changed by chance: {_changes(augmentation)}."
+
+
+def _restarts(training: TrainingConfig) -> str:
+    """Tell when a model that goes on begins anew all the same."""
+    if not training.restart_every:
+        return ""
+    every = "every round" if training.restart_every == 1 else f"every {training.restart_every} rounds"
+    extra = "1 epoch" if training.extra_epochs == 1 else f"{training.extra_epochs} epochs"
+    return f", but begins anew {every}" + (f", for {extra} more each time" if training.extra_epochs else "")
+
+
+def _keep_notes(training: TrainingConfig) -> Iterator[str]:
+    """Tell which epoch is kept."""
+    if training.keep == "best_accuracy":
+        yield "The epoch of the best validation accuracy is kept."
+    if training.keep == "last":
+        yield (
+            "The last epoch is kept; validation, max_accuracy in metrics.csv is the best that validation accuracy ever"
+            " was, of any epoch."
+        )
+
+
+def _differences(training: TrainingConfig, other: TrainingConfig) -> Iterator[tuple[str, str]]:
+    """List what another training has otherwise, by name, in the words of a config file."""
+    for name in training.__struct_fields__:
+        value = getattr(other, name)
+        if value != getattr(training, name):
+            yield name, value if isinstance(value, str) else json.dumps(msgspec.to_builtins(value))
 
 
 def _changes(augmentation: AugmentationConfig) -> str:

@@ -62,7 +62,7 @@ def result_rows(study: StudyConfig, workdir: Path) -> list[dict[str, Any]]:
     for arm, seed, number, event in _recorded(study, workdir):
         overall = {(split, metric): value for split, class_name, metric, value in event["metrics"] if class_name == ""}
         row: dict[str, Any] = {"arm": arm, "seed": seed, "round": number}
-        row |= {column: overall[source] for column, source in _METRICS.items()}
+        row |= {column: overall.get(source) for column, source in _METRICS.items()}  # not every round is scored
         row |= {f"seconds_{name}": event["seconds"][name] for name in _SECONDS}
         rows.append(row)
     return rows

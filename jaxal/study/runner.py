@@ -273,4 +273,4 @@ def _remaining_steps(study: StudyConfig, plan: StudyPlan, workdir: Path) -> int:
 def _planned_steps(arm: ArmPlan, folder: Path) -> int:
     """Count the optimization steps of all rounds planned that a journal does not hold."""
     finished = recorded_rounds(folder)
-    return sum(steps * arm.num_epochs for number, steps in enumerate(arm.steps) if number not in finished)
+    return sum(steps for number, steps in enumerate(arm.steps) if number not in finished)

@@ -1,4 +1,4 @@
-"""Fitting a model to the labeled set, and keeping the variables that validate best."""
+"""Fitting a model to the labeled set, and keeping the variables that validate best, or the last."""
 
 import functools
 from collections.abc import Callable
@@ -12,6 +12,7 @@ from jaxal.config.training import TrainingConfig
 from jaxal.data.loading import Images
 from jaxal.errors import InputError
 from jaxal.evaluation.metrics import Metrics, evaluate, is_better, selection_score
+from jaxal.evaluation.rows import plain_value
 from jaxal.models.model import Model, Variables
 from jaxal.training.batches import steps_per_epoch
 from jaxal.training.inference import apply_images
@@ -36,12 +37,14 @@ class FitResult(NamedTuple):
     variables: Variables
     best_epoch: int  # epoch whose variables were kept, from 1; 0 = those it began with (nothing labeled)
     num_epochs: int  # epochs run
+    max_accuracy: float | None = None  # the largest of all validations, whatever is kept; None: not defined
 
 
 class _Best(NamedTuple):
     variables: Variables
     score: tuple[Array, Array]
     epoch: Array
+    max_accuracy: Array  # of all validations so far; NaN where none has defined it
 
 
 def evaluate_model(
@@ -67,15 +70,17 @@ def fit(
     *,
     positive_class: int,
     max_labeled: int,
+    num_epochs: int | None = None,
     begin: Variables | None = None,
     targets: Int32[Array, " N"] | None = None,
     on_steps: Callable[[int], None] = lambda num_steps: None,
 ) -> FitResult:
-    """Fit a model to the labeled rows, and keep the variables of the best validation AUROC.
+    """Fit a model to the labeled rows, and keep the variables of the best validation by config.keep, or the last.
 
     Equal AUROCs are decided by the smaller validation loss, then by the earlier epoch; where AUROC is not defined
     (a class missing from validation) the loss alone decides, and with nothing to validate on the last epoch is kept.
-    With config.early_stop the fit ends at the first validation that is so many epochs behind the best one.
+    The same goes for accuracy. With config.early_stop the fit ends at the first validation that is so many epochs
+    behind the best one.
 
     Args:
         model: the network.
@@ -86,13 +91,15 @@ def fit(
         validation: scored every config.validate_every epochs, and after the last one.
         positive_class: the class whose AUROC counts where there are two.
         max_labeled: the largest labeled set of the run; fixes the shapes.
+        num_epochs: of this fit; config.num_epochs where absent. Apart from config, which is compiled in: rounds of
+            unequal length share one compilation.
         begin: variables to begin with, which are not changed; freshly initialized ones where absent.
         targets: what the model's training logits are told of each labeled row in place of its class.
         on_steps: called as each epoch ends, with the number of optimization steps it took; and once with all that an
             early stop leaves out.
 
     Returns:
-        The kept variables, their epoch, and the number of epochs run.
+        The kept variables, their epoch, the number of epochs run, and the largest validation accuracy of them all.
 
     Raises:
         InputError: more rows are labeled than max_labeled.
@@ -105,40 +112,45 @@ def fit(
         return FitResult(variables, 0, 0)
     if num_labeled > max_labeled:
         raise InputError(f"max_labeled: {num_labeled} rows are labeled, more than the {max_labeled} that were planned")
+    num_epochs = config.num_epochs if num_epochs is None else num_epochs
     num_classes, sampling = model.spec.num_classes, config.sampling
     class_counts = jnp.bincount(jnp.maximum(labels, -1) + 1, length=num_classes + 1)[1:]
     num_steps = steps_per_epoch(epoch_size(sampling, np.asarray(class_counts)), config.batch_size)
     max_steps = steps_per_epoch(largest_epoch_size(sampling, max_labeled, num_classes), config.batch_size)
-    plan = FitPlan(jnp.asarray(num_steps * config.num_epochs, jnp.float32), class_counts)
+    plan = FitPlan(jnp.asarray(num_steps * num_epochs, jnp.float32), class_counts)
     # Copies and separate arrays, because both the fit's and the best's buffers are donated as they are renewed.
     worst = (jnp.full((), -jnp.inf, jnp.float32), jnp.full((), -jnp.inf, jnp.float32))
-    best = _Best(jax.tree.map(jnp.copy, variables), worst, jnp.asarray(0, jnp.int32))
+    no_accuracy = jnp.full((), jnp.nan, jnp.float32)
+    best = _Best(jax.tree.map(jnp.copy, variables), worst, jnp.asarray(0, jnp.int32), no_accuracy)
     state = new_fit(config, variables)
     targets = labels if targets is None else targets
     epoch = 0
-    for epoch in range(1, config.num_epochs + 1):
+    for epoch in range(1, num_epochs + 1):
         epoch_key = jax.random.fold_in(shuffle_key, epoch)
         batches = sampled_batches(
             sampling, epoch_key, labels, class_counts, num_steps=max_steps, batch_size=config.batch_size
         )
         state = run_epoch(model, config, state, noise_key, images, targets, batches, num_steps, plan)
-        is_validated = epoch % config.validate_every == 0 or epoch == config.num_epochs
+        is_validated = epoch % config.validate_every == 0 or epoch == num_epochs
         if is_validated:
             metrics = evaluate_model(model, config, state.variables, validation, positive_class)
-            score = selection_score(metrics)
-            best = _keep_better(best, state.variables, score, jnp.asarray(epoch, jnp.int32), validation.is_counted)
+            candidate = _Best(
+                state.variables,
+                selection_score(metrics, "accuracy" if config.keep == "best_accuracy" else "auroc"),
+                jnp.asarray(epoch, jnp.int32),
+                jnp.asarray(metrics.accuracy, jnp.float32),
+            )
+            best = _keep_better(best, candidate, validation.is_counted, keeps_last=config.keep == "last")
         on_steps(num_steps)
         if is_validated and config.early_stop and epoch - int(best.epoch) >= config.early_stop:
-            on_steps(num_steps * (config.num_epochs - epoch))
+            on_steps(num_steps * (num_epochs - epoch))
             break
-    return FitResult(best.variables, int(best.epoch), epoch)
+    return FitResult(best.variables, int(best.epoch), epoch, plain_value(best.max_accuracy))
 
 
-@functools.partial(jax.jit, donate_argnames="best")
-def _keep_better(
-    best: _Best, variables: Variables, score: tuple[Array, Array], epoch: Array, is_counted: Array
-) -> _Best:
+@functools.partial(jax.jit, donate_argnames="best", static_argnames="keeps_last")
+def _keep_better(best: _Best, candidate: _Best, is_counted: Array, *, keeps_last: bool) -> _Best:
     # The first validation is always kept, or a loss that is never finite would leave the untrained variables.
-    candidate = _Best(variables, score, epoch)
-    better = is_better(score, best.score) | (best.epoch == 0) | ~jnp.any(is_counted)
-    return jax.tree.map(lambda new, old: jnp.where(better, new, old), candidate, best)
+    better = is_better(candidate.score, best.score) | (best.epoch == 0) | ~jnp.any(is_counted) | keeps_last
+    kept = jax.tree.map(lambda new, old: jnp.where(better, new, old), candidate, best)
+    return kept._replace(max_accuracy=jnp.fmax(candidate.max_accuracy, best.max_accuracy))

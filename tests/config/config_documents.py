@@ -122,6 +122,14 @@ _losses = st.one_of(
 )
 
 
+_FITS: list[dict[str, Any]] = [
+    {},
+    {"start": "continue", "keep": "best_accuracy"},
+    {"start": "continue", "restart_every": 3, "extra_epochs": 1},
+    {"keep": "last", "early_stop": 0},
+]
+
+
 @st.composite
 def trainings(draw: st.DrawFn) -> TrainingConfig:
     """Any training that is not refused; each setting is often the default, where short forms can go wrong."""
@@ -132,7 +140,7 @@ def trainings(draw: st.DrawFn) -> TrainingConfig:
         "batch_size": batch_size,
         "micro_batch_size": draw(st.sampled_from([0, 1, batch_size])),
         "early_stop": draw(st.integers(0, 2**31)),
-        "start": draw(st.sampled_from(["restart", "continue"])),
+        **draw(st.sampled_from(_FITS)),
         "optimizer": draw(_optimizers),
         "learning_rate": draw(st.one_of(st.just(max(1e-3, final)), _floats(max(final, 1e-300), 1e6))),
         "final_learning_rate": final,

@@ -64,8 +64,8 @@ def test_all_unknown_keys_are_listed_at_once_and_far_ones_with_what_is_known():
     assert "unknown key model.zzz (known are width)" in message
     assert "unknown key arms.0.strategy.zzz (there is nothing to set here)" in message
     assert (
-        "unknown key qqq (known are arms, augmentation, data, mc_dropout, model, name, query_model, schedule, seeds,"
-        " source_model, training)" in message
+        "unknown key qqq (known are arms, augmentation, data, mc_dropout, model, name, query_model, query_training,"
+        " schedule, seeds, source_model, training)" in message
     )
 
 

@@ -98,18 +98,21 @@ NAN, INF = float("nan"), float("inf")
         ([(0.5, NAN), (0.5, 7.0), (0.5, 8.0)], 2),
     ],
 )
-def test_what_is_best_is_decided_by_auroc_then_loss_then_epoch(monkeypatch, scores, best):
+@pytest.mark.parametrize("keep", ["best_auroc", "best_accuracy", "last"])
+def test_what_is_best_is_decided_by_what_is_kept_then_loss_then_epoch(monkeypatch, scores, best, keep):
     script = iter(scores)
     blank = ClassMetrics(*(jnp.zeros(2) for _ in ClassMetrics._fields))
 
     def scripted(model, config, variables, evaluation_set, positive_class):
-        auroc, loss = next(script)
+        score, loss = next(script)
         zero = jnp.zeros(())
+        other = jnp.asarray(0.5 if keep == "best_auroc" else -score, jnp.float32)  # what must not decide
+        auroc, accuracy = (other, score) if keep == "best_accuracy" else (score, other)
         return Metrics(
             auroc=jnp.asarray(auroc, jnp.float32),
             average_precision=zero,
             balanced_accuracy=zero,
-            accuracy=zero,
+            accuracy=jnp.asarray(accuracy, jnp.float32),
             loss=jnp.asarray(loss, jnp.float32),
             calibration_error=zero,
             per_class=blank,
@@ -121,9 +124,13 @@ def test_what_is_best_is_decided_by_auroc_then_loss_then_epoch(monkeypatch, scor
 
     monkeypatch.setattr(trainer, "evaluate_model", scripted)
     monkeypatch.setattr(trainer, "run_epoch", count_up)
-    fitted = run_fit(config=TrainingConfig(num_epochs=3))
-    assert fitted.best_epoch == best
-    assert float(fitted.variables.params["classifier"]["bias"][0]) == best
+    fitted = run_fit(config=TrainingConfig(num_epochs=3, keep=keep))
+    kept = 3 if keep == "last" else best
+    assert fitted.best_epoch == kept
+    assert float(fitted.variables.params["classifier"]["bias"][0]) == kept
+    accuracies = [score for score, _ in scores if score == score]
+    if keep == "best_accuracy":
+        assert fitted.max_accuracy == (pytest.approx(max(accuracies)) if accuracies else None)
     assert next(script, None) is None
 
 
@@ -133,6 +140,18 @@ def test_validation_comes_every_so_many_epochs_and_after_the_last(validated, num
     fitted = run_fit(config=config)
     assert len(validated) == times
     assert fitted.best_epoch % every == 0 or fitted.best_epoch == num_epochs
+
+
+def test_the_length_of_a_fit_may_differ_from_the_config_s(validated):
+    told = []
+    fitted = run_fit(num_epochs=4, on_steps=told.append)
+    assert (fitted.num_epochs, len(validated), told) == (4, 4, [3] * 4)
+    truth, hits = np.asarray(VALIDATION.labels), []
+    for variables in validated:
+        hits.append(np.mean(np.argmax(LINEAR.apply(variables, VALIDATION.images), axis=1) == truth))
+    assert fitted.max_accuracy == pytest.approx(max(hits))
+    as_config = run_fit(config=msgspec.structs.replace(CONFIG, num_epochs=4))
+    assert same(fitted, as_config)
 
 
 def test_on_steps_is_told_of_each_epoch():
@@ -203,7 +222,7 @@ def test_a_later_fit_with_more_labels_compiles_nothing(is_protocol):
         first = len(compilations)
         begin = fitted.variables if is_protocol else None
         run_fit(model, config, count=21, seed=1, begin=begin)
-        run_fit(model, config, count=3, seed=2, begin=begin)
+        run_fit(model, config, count=3, seed=2, begin=begin, num_epochs=5)
     finally:
         jax.monitoring.unregister_event_duration_listener(listener)
     assert first > 0
@@ -228,6 +247,7 @@ def test_with_nothing_to_validate_on_the_last_epoch_is_kept():
     nothing = VALIDATION._replace(is_counted=jnp.zeros_like(VALIDATION.is_counted))
     fitted = fit(LINEAR, CONFIG, jax.random.key(0), POOL, labeled(9), nothing, positive_class=1, max_labeled=28)
     assert fitted.best_epoch == CONFIG.num_epochs
+    assert fitted.max_accuracy is None
 
 
 def scripted(monkeypatch, aurocs):
