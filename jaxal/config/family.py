@@ -44,9 +44,7 @@ def load_family(path: str | Path, overrides: Iterable[tuple[str, str]] = ()) -> 
     if taken:
         raise ConfigError(f"{path}: vary: the family's folder itself takes the names {', '.join(taken)}")
     members = tuple((name, parse_study(each, f"{path}, member {name}" if name else str(path))) for name, each in varied)
-    tables = parse_tables(
-        document.get("tables", []), {name: arm_names(study) for name, study in members}, origin=str(path)
-    )
+    tables = parse_tables(document, {name: arm_names(study) for name, study in members}, str(path))
     name = members[0][1].name if members[0][0] == "" else document["name"]
     return Family(name, members, tables)
 

@@ -68,7 +68,7 @@ def load_study(path: str | Path, overrides: Iterable[tuple[str, str]] = ()) -> S
             " study; `jaxal run` runs it"
         )
     study = parse_study(members[0][1], origin=str(path))
-    parse_tables(document.get("tables", []), {"": arm_names(study)}, str(path))
+    parse_tables(document, {"": arm_names(study)}, str(path))
     return study
 
 

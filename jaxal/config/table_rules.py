@@ -18,16 +18,17 @@ ArmsOf = Mapping[str, Sequence[str]]
 class _Tables(ConfigStruct, frozen=True):
     """What a file says of its tables, so that messages name their place in it."""
 
-    tables: tuple[TableConfig, ...]
+    tables: tuple[TableConfig, ...] = ()
+    tables_note: str = ""
 
 
-def parse_tables(tables: Any, arms_of: ArmsOf, origin: str) -> tuple[TableConfig, ...]:
-    """Convert the `tables` of a document, strictly.
+def parse_tables(document: Mapping[str, Any], arms_of: ArmsOf, origin: str) -> tuple[TableConfig, ...]:
+    """Convert the `tables` of a document, strictly, each with the `tables_note` behind its own.
 
     Whether a paper prints such a table, and which metrics there are, is not known here.
 
     Args:
-        tables: as read; a list.
+        document: as read, with whatever else it holds.
         arms_of: member -> its arms; a family of one study has the member "", which no cell need name.
         origin: what messages name, such as the file.
 
@@ -35,10 +36,10 @@ def parse_tables(tables: Any, arms_of: ArmsOf, origin: str) -> tuple[TableConfig
         ConfigError: unknown keys (with the nearest known), wrong types or ranges, two tables of one title, or rows,
             columns, members or arms that are not there; all of a kind at once.
     """
-    document = {"tables": tables}
+    document = {key: value for key, value in document.items() if key in _Tables.__struct_fields__}
     check_keys(document, _Tables, origin)
     try:
-        parsed = msgspec.convert(document, _Tables).tables
+        parsed, tables_note = msgspec.structs.astuple(msgspec.convert(document, _Tables))
     except msgspec.ValidationError as error:
         raise ConfigError(f"{origin}: {error}") from error
     titles = [table.title for table in parsed]
@@ -50,7 +51,8 @@ def parse_tables(tables: Any, arms_of: ArmsOf, origin: str) -> tuple[TableConfig
         problems += [f"tables.{number} ({table.title}): {problem}" for problem in told]
     if problems:
         raise ConfigError(f"{origin}: " + "; ".join(problems))
-    return parsed
+    notes = [" ".join(f"{table.note} {tables_note}".split()) for table in parsed]  # one line, however it is written
+    return tuple(msgspec.structs.replace(table, note=note) for table, note in zip(parsed, notes, strict=True))
 
 
 def _heading_problems(table: TableConfig) -> Iterator[str]:

@@ -114,7 +114,11 @@ def test_a_family_extends_another(put):
     assert [name for name, _ in family.members] == ["food-9", "marks-9"]  # its list of budgets, the base's of data
     assert {study.seeds for _, study in family.members} == {(7,)}
     assert (family.name, family.tables) == ("small", ())
-    assert len(load_family(base).tables) == 1
+    noted = put('extends = "base.toml"\ntables_note = """\nOurs are of\nother data."""', name="noted.toml")
+    assert [table.note for table in load_family(noted).tables] == ["Ours are of other data."]
+    beside = load_family(noted, [("tables.0.note", "Five seeds.")])
+    assert [table.note for table in beside.tables] == ["Five seeds. Ours are of other data."]
+    assert [table.note for table in load_family(base).tables] == [""]
 
 
 def test_a_file_that_varies_nothing_is_one_study(put):
