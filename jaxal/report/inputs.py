@@ -44,6 +44,7 @@ class ReportInputs(NamedTuple):
     environment: Mapping[str, Any]
     images_of: ImagesFn  # (seed, pool rows [k]) -> uint8 [k, height, width, 1 or 3]
     stopped: Mapping[tuple[str, int], int] = {}  # (arm, seed) that plateaued -> its last round, earlier than planned
+    scores_last: bool = False  # only the last round of an arm is scored
     sizes_vary: bool = False  # `part_counts` are of the first seed, and others may split whole groups otherwise
 
     @property

@@ -71,6 +71,7 @@ def collect_report(
         environment=json.loads((workdir / ENVIRONMENT).read_text(encoding="utf-8")),
         images_of=images_of,
         stopped={run: last for run, (last, _) in stops.items()},
+        scores_last=study.schedule.scored_rounds == "last",
         sizes_vary=dataset.pool.groups is not None and len(study.seeds) > 1,
     )
 
