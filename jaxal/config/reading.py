@@ -28,8 +28,8 @@ from jaxal.config.document import (
 from jaxal.config.keys import check_keys
 from jaxal.config.losses import wrong_loss_word
 from jaxal.config.models import ModelConfig, OrganCNNConfig, wrong_model_word
-from jaxal.config.strategy_words import source_rules, strategy_contradictions
 from jaxal.config.strategies import RandomConfig
+from jaxal.config.strategy_words import source_rules, strategy_contradictions
 from jaxal.config.study import ArmConfig, ExperimentConfig, ScheduleConfig, StudyConfig
 from jaxal.config.training import TrainingConfig
 from jaxal.config.training_rules import training_contradictions
