@@ -9,7 +9,7 @@ import pytest
 from jaxal.config.reading import load_study
 
 ROOT = Path(__file__).parents[1]
-CONFIGS = sorted((ROOT / "configs").glob("*.toml"))
+CONFIGS = sorted((ROOT / "configs").rglob("*.toml"))
 README = (ROOT / "README.md").read_text()
 
 
@@ -22,12 +22,13 @@ def test_a_config_is_read_and_its_head_is_complete(path):
     assert len(head.splitlines()[0]) > 40, "the first line says what it is"
     for word in ("command", "hardware", "time", "expect"):
         assert re.search(rf"^#   {word} +\S", head, re.MULTILINE), word
-    assert f"jaxal run configs/{path.name}" in head
+    place = path.relative_to(ROOT)
+    assert f"jaxal run {place}" in head
     assert all(len(line) <= 120 for line in text.splitlines())
     for named in re.findall(r"\b(\w+\.toml)\b", text):
-        assert (ROOT / "configs" / named).exists(), named
-    families = tuple(re.findall(r"`configs/(\w+)\*\.toml`", README))
-    assert f"`configs/{path.name}`" in README or path.stem.startswith(families)
+        assert (ROOT / "configs" / named).exists() or (path.parent / named).exists(), named
+    families = tuple(re.findall(r"`(configs/[\w/]+)\*\.toml`", README))
+    assert f"`{place}`" in README or str(place).startswith(families)
 
 
 @pytest.mark.parametrize("path", [path for path in CONFIGS if "extends" in tomllib.loads(path.read_text())])
@@ -35,7 +36,8 @@ def test_what_extends_has_the_splits_and_initial_labels_of_its_base(path):
     document = tomllib.loads(path.read_text())
     study, base = load_study(path), load_study(path.parent / document["extends"])
     assert study != base
-    assert study.seeds == base.seeds
+    if not path.stem.endswith("_small"):  # what fits into minutes may have fewer
+        assert study.seeds == base.seeds
     if path.name.startswith("isic2020") and path.stem != "isic2020_lite0":
         assert study.model == base.model
         assert study.training == base.training

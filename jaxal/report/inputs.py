@@ -46,6 +46,7 @@ class ReportInputs(NamedTuple):
     images_of: ImagesFn  # (seed, pool rows [k]) -> uint8 [k, height, width, 1 or 3]
     stopped: Mapping[tuple[str, int], int] = {}  # (arm, seed) that plateaued -> its last round, earlier than planned
     source_shares: tuple[float, ...] = ()  # of the pool, by rank of the source model's predicted class, if there is one
+    scores_last: bool = False  # only the last round of an arm is scored
     sizes_vary: bool = False  # `part_counts` are of the first seed, and others may split whole groups otherwise
     paper_tables: tuple[LaidTable, ...] = ()  # ours beside those of a paper
 

@@ -25,7 +25,11 @@ __all__ = ["LaidCell", "LaidTable", "check_table", "lay_out", "markdown", "table
 
 _DECIMALS = 3
 _SPLITS = ("pool", "validation", "test", "external")
-_OF_SVM = ("svm_cost", "svm_folds")  # of the pool, where a support vector machine is trained
+# What only some fits tell: of the pool how a support vector machine was chosen, of validation its maximum.
+_OF_FITS = {
+    "pool": ("svm_cost", "svm_folds", "choice_folds", "svm_accuracy", "network_accuracy", "chose_svm"),
+    "validation": ("max_accuracy",),
+}
 
 
 def lay_out(table: TableConfig, rows_of: Mapping[str, Sequence[Row]]) -> LaidTable:
@@ -130,8 +134,7 @@ def _figure_problems(table: TableConfig) -> Iterator[str]:
             continue
         of_class = figure.class_name != ""
         known = [*metric_names(figure.split, of_class=of_class)]
-        if figure.split == "pool" and not of_class:
-            known += _OF_SVM
+        known += () if of_class else _OF_FITS.get(figure.split, ())
         if figure.metric not in known:
             of = f"{figure.split}, {'a class' if of_class else 'all classes'}"
             yield f"{where}: there is no metric {figure.metric} of {of}{nearest(figure.metric, known)}"

@@ -32,21 +32,22 @@ def round_tables(inputs: ReportInputs) -> list[RoundTable]:
 
     Of the active arms whose value is defined in the most seeds of a round, two at least, the highest mean is marked
     where no other is printed the same. An arm that trains on every label has a value in the last column only; without
-    such an arm there is no such column.
+    such an arm there is no such column. Where only the last round is scored, scores have no columns of others.
 
     Raises:
       InputError: two rows of one arm, seed and round.
     """
     active = set(inputs.active_arms)
     external = external_rows(inputs.rows, inputs.metric_rows)
-    rounds = sorted({row["round"] for row in inputs.rows if row["arm"] in active})
-    columns = [_heading([row for row in inputs.rows if row["arm"] in active and row["round"] == r]) for r in rounds]
+    finished = sorted({row["round"] for row in inputs.rows if row["arm"] in active})
+    last = max((inputs.planned_rounds[arm] - 1 for arm in active), default=0)
     full_rows = [row for row in inputs.rows if row["arm"] in inputs.full_arms]
-    if full_rows:
-        columns.append(_heading(full_rows))
     tables = []
     for metric, column, values, _ in shown_metrics(inputs.rows, external, _SHOWN):
         curves, decimals = learning_curves(values, column), metric.decimals
+        rounds = [r for r in finished if r == last or metric.is_count or not inputs.scores_last]
+        columns = [_heading([row for row in inputs.rows if row["arm"] in active and row["round"] == r]) for r in rounds]
+        columns += [_heading(full_rows)] if full_rows else []
         best = {
             r: _best({arm: _at(curve, r) for arm, curve in curves.items() if arm in active}, decimals) for r in rounds
         }

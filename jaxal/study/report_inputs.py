@@ -73,6 +73,7 @@ def collect_report(
         images_of=images_of,
         stopped={run: last for run, (last, _) in stops.items()},
         source_shares=kept_source_shares(workdir),
+        scores_last=study.schedule.scored_rounds == "last",
         sizes_vary=dataset.pool.groups is not None and len(study.seeds) > 1,
     )
 

@@ -117,3 +117,16 @@ def test_beyond_a_stop_a_cell_says_of_how_many_seeds_it_is():
     assert cb[1][1].text == random[1][1].text.replace("0.710", "0.810")
     assert cb[1][2] == Cell("0.910 (1 of 3 seeds)")
     assert random[1][2].is_best is False  # of more seeds, but alone so
+
+
+def test_where_the_last_round_alone_is_scored_there_are_no_columns_of_others():
+    scores = dict.fromkeys(("auroc", "average_precision", "balanced_accuracy"))
+    unscored = changed(sample(), lambda row: scores if row["arm"] != "full" and row["round"] < 2 else {})
+    tables = by_title(unscored._replace(scores_last=True))
+    assert tables["AUROC"].columns == (("18 %", "18 labels"), ("100 %", "100 labels"))
+    assert [[cell.text[:5] for cell in cells] for _, cells, _ in tables["AUROC"].rows] == [
+        ["0.710", ""],
+        ["0.910", ""],
+        ["", "0.600"],
+    ]
+    assert len(tables["Minority labels found"].columns) == 4
