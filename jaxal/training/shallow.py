@@ -4,6 +4,7 @@ from typing import NamedTuple
 
 import jax.numpy as jnp
 import numpy as np
+from threadpoolctl import threadpool_limits
 
 from jaxal.data.loading import Images
 from jaxal.models.model import Model, Variables
@@ -68,6 +69,9 @@ def fit_linear_svm(
     return FitResult(variables._replace(params=variables.params | {"classifier": layer}), 1, 1), choice
 
 
+# By one thread of the host's matrix products: threads that wait for each other take many times as long where other
+# processes are at work, and how many there are must not change a bit.
+@threadpool_limits.wrap(limits=1, user_api="blas")
 def linear_svm(
     embeddings: Float[np.ndarray, "L D"], labels: np.ndarray, num_classes: int, seed: int
 ) -> tuple[LinearHead, SVMChoice]:
