@@ -205,8 +205,8 @@ def _source_contradictions(study: StudyConfig) -> Iterator[str]:
             "source_model: it is asked by the classes that it was trained for: name an EfficientNet or a ResNet with"
             ' init = "imagenet"'
         )
-    active = [arm for arm in study.arms if arm.kind == "active"]  # a family's upper bound may stand alone
-    if active and not any(True for arm in active for _ in source_rules(arm.strategy)):
+    asking = [arm for arm in study.arms if arm.kind == "active"]  # a family's member may train on all labels alone
+    if asking and not any(True for arm in asking for _ in source_rules(arm.strategy)):
         yield (
             'source_model: nothing would ask by it: give an arm a strategy diversified_…, or logits_of = "source" in'
             " its strategy; or remove it"

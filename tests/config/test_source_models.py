@@ -59,3 +59,9 @@ def test_only_arms_that_ask_by_the_source_model_have_one():
 )
 def test_source_models_that_cannot_be_asked_are_refused(changes, expected):
     assert expected in refusal(*changes)
+
+
+def test_a_study_that_asks_nothing_may_have_a_source_model():
+    full = [{"name": "full", "kind": "full"}]
+    study = parse_study(document_with(("source_model", "resnet18"), ("arms", full)))
+    assert experiment_config(study, study.arms[0], 0).source_model is None
