@@ -65,6 +65,7 @@ def write_report(inputs: ReportInputs, folder: Path) -> Path:
         num_seeds=len(inputs.seeds),
         has_stops=bool(inputs.stopped),
         sizes_vary=inputs.sizes_vary,
+        scores_last=inputs.scores_last,
         curves=curves,
         tables=round_tables(inputs),
         classes=list(zip(shown.names, class_colors(shown), strict=True)),
