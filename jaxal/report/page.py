@@ -70,6 +70,7 @@ def write_report(inputs: ReportInputs, folder: Path) -> Path:
         has_stops=bool(inputs.stopped),
         sizes_vary=inputs.sizes_vary,
         paper_tables=inputs.paper_tables,
+        scores_last=inputs.scores_last,
         curves=curves,
         tables=round_tables(inputs),
         classes=list(zip(shown.names, class_colors(shown), strict=True)),

@@ -126,6 +126,7 @@ def test_the_six_regimes_run_on_digits_and_resume_to_the_same(tiny_regimes, monk
     assert [row["arm"] for row in best] == REGIMES
     page = (tmp_path / "whole" / "report.html").read_text()
     assert "fitted and scored after the last round only" in page
+    assert "unpruned test set after its last round alone" in page
     # Stopped between two rounds of an arm whose query model goes on from the round before.
     fit, num_fits = rounds.fit_round, iter(range(100))
 
