@@ -102,6 +102,7 @@ def fitted_round(experiment, num_labeled, number=0):
         jnp.asarray(labels),
         experiment.validation,
         max_labeled=60,
+        num_epochs=experiment.config.training.num_epochs,
         begin=None,
         on_steps=steps.append,
     )

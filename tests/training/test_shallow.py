@@ -101,9 +101,9 @@ def test_the_weights_are_scikit_learn_s_in_all_dimensions_for_every_cost(monkeyp
         head, choice = linear_svm(z, labels, 3, seed=0)
         exact = LinearSVC(C=penalty, dual=False, tol=1e-10, max_iter=100_000).fit(scaled, labels)
         assert choice.penalty == penalty
-        np.testing.assert_allclose(logits_of(head, z), exact.decision_function(scaled), atol=2e-3)
+        np.testing.assert_allclose(logits_of(head, z), exact.decision_function(scaled), atol=1e-4)
         scale = np.linalg.norm(z - z.mean(axis=0)) / np.sqrt(num_rows)
-        np.testing.assert_allclose(head.weight.T * scale, exact.coef_, atol=2e-3)
+        np.testing.assert_allclose(head.weight.T * scale, exact.coef_, atol=1e-4)
 
 
 def test_the_fitted_head_is_the_model_s_and_the_same_from_the_disk_and_again():
