@@ -96,7 +96,8 @@ class TrainingConfig(ConfigStruct, frozen=True):
             the sum of their probabilities, "sum" (Peng et al.). "none": classes are trained as they are.
         regrouping_limit: clusters of a class at most.
         thresholding: divide probabilities by the classes' shares of the labels before they are scored; the query and
-            the choice of the epoch go by the network as it is.
+            the choice of the epoch go by the network as it is. "beside": scores are of the network as it is, and
+            metrics.csv has thresholded_accuracy and thresholded_balanced_accuracy beside them.
         classifier: "network"; "linear_svm", behind a frozen trunk: a linear support vector machine in the last layer's
             place, whose cost is chosen by cross-validation; or "cross_validated": in each round the one of both that
             predicts held-out labels better, in 10 folds or as many as the rarest class found has labels (Aggarwal et
@@ -124,7 +125,7 @@ class TrainingConfig(ConfigStruct, frozen=True):
     sampling: Sampling = "none"
     regrouping: Literal["none", "argmax", "sum"] = "none"
     regrouping_limit: Annotated[int, Meta(ge=1, le=10_000)] = 64
-    thresholding: bool = False
+    thresholding: bool | Literal["beside"] = False
     classifier: Literal["network", "linear_svm", "cross_validated"] = "network"
     validate_every: Annotated[int, Meta(ge=1)] = 1
     keep: Keep = "best_auroc"

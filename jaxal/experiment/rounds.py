@@ -10,7 +10,7 @@ import numpy as np
 
 from jaxal.data.splits import hold_out, max_held_out
 from jaxal.evaluation.metrics import Metrics, evaluate, undefined
-from jaxal.evaluation.rows import MetricRow, pool_rows, split_rows, subgroup_rows
+from jaxal.evaluation.rows import MetricRow, plain_value, pool_rows, split_rows, subgroup_rows
 from jaxal.experiment.asking import ask, asked_rows, padded_answers
 from jaxal.experiment.fitting import fit_round
 from jaxal.experiment.setup import Experiment, is_fitted, is_scored
@@ -141,15 +141,20 @@ def _scored(
     images, labels, is_counted = evaluation_set
     batch_size = experiment.config.training.inference_batch_size
     logits = apply_images(experiment.model, fitted.variables, images, batch_size)
-    if experiment.config.training.thresholding:
-        logits = thresholded(logits, counts)
+    thresholding = experiment.config.training.thresholding
+    divided = thresholded(logits, counts) if thresholding else logits
+    logits = logits if thresholding == "beside" else divided
 
-    def score(is_counted: Array) -> Metrics:
+    def score(is_counted: Array, logits: Array = logits) -> Metrics:
         metrics = jax.device_get(evaluate(logits, labels, is_counted, positive_class=experiment.minority))
         # A network that no label has trained has no score, only what its random start happens to give.
         return metrics if fitted.best_epoch > 0 else undefined(metrics)
 
     rows = list(split_rows(name, score(is_counted), experiment.class_names))
+    if thresholding == "beside":
+        of_divided = score(is_counted, divided)
+        for metric in ("balanced_accuracy", "accuracy"):
+            rows.append(MetricRow(name, "", f"thresholded_{metric}", plain_value(getattr(of_divided, metric))))
     for group, is_member in experiment.subgroups.get(name, {}).items():
         rows += subgroup_rows(f"{name}:{group}", score(is_counted & is_member), experiment.class_names)
     return rows

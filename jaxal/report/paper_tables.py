@@ -26,9 +26,12 @@ __all__ = ["LaidCell", "LaidTable", "check_table", "lay_out", "markdown", "table
 _DECIMALS = 3
 _SPLITS = ("pool", "validation", "test", "external")
 # What only some fits tell: of the pool how a support vector machine was chosen, of validation its maximum.
+_THRESHOLDED = ("thresholded_accuracy", "thresholded_balanced_accuracy")
 _OF_FITS = {
     "pool": ("svm_cost", "svm_folds", "choice_folds", "svm_accuracy", "network_accuracy", "chose_svm"),
-    "validation": ("max_accuracy",),
+    "validation": ("max_accuracy", *_THRESHOLDED),
+    "test": _THRESHOLDED,
+    "external": _THRESHOLDED,
 }
 
 

@@ -81,7 +81,12 @@ def _arm_notes(study: StudyConfig, arm: ArmConfig) -> Iterator[str]:
             "Each class is split into as many clusters as it has labels for each one of the rarest class, up to"
             f" {training.regrouping_limit}, and scored by {score}."
         )
-    if training.thresholding:
+    if training.thresholding == "beside":
+        yield (
+            "Beside the scores metrics.csv has thresholded_accuracy and thresholded_balanced_accuracy, of probabilities"
+            " divided by the classes' shares of the labels."
+        )
+    elif training.thresholding:
         yield "Probabilities are divided by the classes' shares of the labels before they are scored."
     if training.classifier == "linear_svm":
         yield (

@@ -1,5 +1,6 @@
 """One-shot acquisition: no label at the start, one query by a source model's classes, a shallow classifier."""
 
+import csv
 import json
 
 import jax
@@ -140,14 +141,21 @@ def test_without_a_source_model_it_is_said_that_the_trained_model_stands_in(weig
 
 def test_thresholding_changes_predictions_and_neither_the_query_nor_the_machine(finished, tmp_path, weights):
     _, plain, _, _ = finished
-    study = parse_study(document(weights) | {"training": SVM | {"thresholding": True}})
-    moved = run_study(study, tmp_path)
+    moved, beside = (
+        run_study(parse_study(document(weights) | {"training": SVM | {"thresholding": how}}), tmp_path / str(how))
+        for how in (True, "beside")
+    )
     for arm in ("laps", "certain"):
         ours, theirs = events_of(moved, arm), events_of(plain, arm)
         assert [each.get("indices") for each in ours] == [each.get("indices") for each in theirs]
         assert [each.get("sha256") for each in ours] == [each.get("sha256") for each in theirs]
     accuracies = [[row["balanced_accuracy"] for row in result.table] for result in (moved, plain)]
     assert accuracies[0] != accuracies[1]
+    assert [row["balanced_accuracy"] for row in beside.table] == accuracies[1]
+    with (beside.workdir / "metrics.csv").open(newline="") as file:
+        rows = [row for row in csv.DictReader(file) if row["split"] == "test"]
+    found = [row["value"] for row in rows if row["metric"] == "thresholded_balanced_accuracy"]
+    assert found == ["" if value is None else repr(value) for value in accuracies[0]]
 
 
 def test_weights_without_a_last_layer_are_no_source_model(weights, tmp_path):
