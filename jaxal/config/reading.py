@@ -293,9 +293,10 @@ def config_digest(config: msgspec.Struct) -> str:
 def experiment_config(study: StudyConfig, arm: ArmConfig, seed: int) -> ExperimentConfig:
     """Resolve one arm with one seed."""
     query_model = _query_model_of(study, arm)
+    reveal_every = arm.reveal_every or study.schedule.reveal_every
     return ExperimentConfig(
         data=study.data,
-        schedule=study.schedule,
+        schedule=msgspec.structs.replace(study.schedule, reveal_every=reveal_every),
         model=arm.model or study.model,
         training=arm.training or study.training,
         augmentation=arm.augmentation or study.augmentation,

@@ -28,7 +28,8 @@ class ScheduleConfig(ConfigStruct, frozen=True):
         query_size, num_rounds: labels per query, and how many queries.
         labeled_fractions: instead of both, the labeled shares of the pool to reach, one query each.
         reveal_every: of each query so many labels are asked at a time, and revealed before the next are chosen; the
-            model is fitted once the query is complete. By default the whole query is asked at once.
+            model is fitted once the query is complete. By default the whole query is asked at once. An arm may say
+            otherwise.
         plateau_rounds: nothing more is asked once the best validation AUROC has not grown by more than plateau_gain for
             so many rounds; rounds whose AUROC is not defined do not count. By default the whole budget is spent.
         plateau_gain: AUROC, absolute.
@@ -66,6 +67,7 @@ class ArmConfig(ConfigStruct, frozen=True):
         name: unique; names its folder.
         kind: "active" asks by its strategy; "full" trains once on every label of the pool (the upper bound).
         strategy: of an active arm.
+        reveal_every: instead of the schedule's.
         model, query_model, training, query_training, augmentation: what this arm changes; in a config file a table
             here overrides the study's, key by key, and a word for a model stands for a table (see MODEL_WORDS).
     """
@@ -73,6 +75,7 @@ class ArmConfig(ConfigStruct, frozen=True):
     name: Name
     kind: Literal["active", "full"] = "active"
     strategy: StrategyConfig | None = None
+    reveal_every: Annotated[int, Meta(ge=1)] | None = None
     model: ModelConfig | None = None
     query_model: ModelConfig | None = None
     training: TrainingConfig | None = None

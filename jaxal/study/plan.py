@@ -9,7 +9,13 @@ import numpy as np
 from jaxal.config.losses import BCEConfig
 from jaxal.config.models import ModelConfig
 from jaxal.config.reading import experiment_config
-from jaxal.config.strategies import BudgetSplitConfig, CBDALConfig
+from jaxal.config.strategies import (
+    BudgetSplitConfig,
+    CBDALConfig,
+    DiversifiedEntropyConfig,
+    DiversifiedLeastConfidenceConfig,
+    DiversifiedMarginConfig,
+)
 from jaxal.config.strategy_words import source_rules
 from jaxal.config.study import ArmConfig, ExperimentConfig, StudyConfig
 from jaxal.config.training import TrainingConfig
@@ -30,6 +36,8 @@ from jaxal.training.restarts import epochs_of_round
 from jaxal.training.sampling import epoch_size
 
 __all__ = ["ArmPlan", "SourceFacts", "StudyPlan", "plan_study"]
+
+DIVERSIFIED = (DiversifiedEntropyConfig, DiversifiedMarginConfig, DiversifiedLeastConfidenceConfig)
 
 
 class SourceFacts(NamedTuple):
@@ -257,18 +265,31 @@ def _weights_warnings(arms: tuple[ArmPlan, ...]) -> list[str]:
 
 
 def _reveal_notes(study: StudyConfig) -> list[str]:
-    every = study.schedule.reveal_every
-    if every is None:
-        return []
-    labels = "1 label is" if every == 1 else f"{every} labels are"
-    notes = [
-        f"Of each query {labels} asked at a time and revealed before the next; the model is fitted after the last."
-    ]
-    # A base that `balanced` asks once for the whole query is not concerned.
-    sharing = [arm.name for arm in study.arms if isinstance(arm.strategy, BudgetSplitConfig | CBDALConfig)]
-    if sharing:
+    by_every: dict[int, list[ArmConfig]] = {}
+    for arm in study.arms:
+        every = arm.reveal_every or study.schedule.reveal_every
+        if arm.kind == "active" and every is not None:
+            by_every.setdefault(every, []).append(arm)
+    notes = []
+    for every, arms in by_every.items():
+        labels = "1 label is" if every == 1 else f"{every} labels are"
+        of = "" if len(arms) == sum(arm.kind == "active" for arm in study.arms) else f" of {_names(arms)}"
         notes.append(
-            f"So it is each {every} and not the query that the stages of these arms share: {', '.join(sharing)}."
-            " A stage whose share of so few rounds to none gets none."
+            f"Of each query{of} {labels} asked at a time and revealed before the next; the model is fitted after the"
+            " last."
         )
+        # A base that `balanced` asks once for the whole query is not concerned.
+        sharing = [arm for arm in arms if isinstance(arm.strategy, BudgetSplitConfig | CBDALConfig)]
+        if sharing:
+            notes.append(
+                f"So it is each {every} and not the query that the stages of these arms share: {_names(sharing)}."
+                " A stage whose share of so few rounds to none gets none."
+            )
+        in_laps = [arm for arm in arms if isinstance(arm.strategy, DIVERSIFIED)]
+        if in_laps:
+            notes.append(f"So laps over the predicted classes begin anew with each {every} of: {_names(in_laps)}.")
     return notes
+
+
+def _names(arms: list[ArmConfig]) -> str:
+    return ", ".join(arm.name for arm in arms)

@@ -4,6 +4,7 @@ import itertools
 import json
 
 import jax
+import msgspec
 import numpy as np
 import pytest
 import tomli_w
@@ -278,3 +279,16 @@ def test_that_stages_share_pieces_is_said_in_the_plan():
     (note,) = [note for note in notes if "share" in note and "stages" in note]
     assert note.startswith("So it is each 1 and not the query that the stages of these arms share: cb_dal.")
     assert not [note for note in prepare_study(parse_study(document(None, "cb_dal"))).notes if "at a time" in note]
+
+
+def test_an_arm_may_reveal_otherwise_than_its_study(tmp_path):
+    study = parse_study(document(3, "random", "entropy", "diversified_entropy"))
+    arms = [msgspec.structs.replace(arm, reveal_every=1) if arm.name == "entropy" else arm for arm in study.arms]
+    arms[2:] = [msgspec.structs.replace(arms[2], reveal_every=2)]
+    study = msgspec.structs.replace(study, arms=tuple(arms))
+    assert [experiment_config(study, arm, 0).schedule.reveal_every for arm in study.arms] == [3, 1, 2]
+    notes = prepare_study(study).notes
+    told = "asked at a time and revealed before the next; the model is fitted after the last."
+    for arm, every in (("random", "3 labels are"), ("entropy", "1 label is"), ("diversified_entropy", "2 labels are")):
+        assert f"Of each query of {arm} {every} {told}" in notes
+    assert "So laps over the predicted classes begin anew with each 2 of: diversified_entropy." in notes
