@@ -2,6 +2,7 @@
 
 from typing import NamedTuple
 
+import jax
 import jax.numpy as jnp
 
 from jaxal.typing import Array, Bool, Int32
@@ -54,6 +55,7 @@ def class_counts(pool: PoolState, *, num_classes: int) -> Int32[Array, " C"]:
     return jnp.sum(pool.labels[:, None] == classes[None], axis=0, dtype=jnp.int32)
 
 
+@jax.jit
 def enter_labels(pool: PoolState, query: Query, labels: Int32[Array, " Q"]) -> PoolState:
     """Enter labels that a query bought into the round that is open, and leave it open.
 

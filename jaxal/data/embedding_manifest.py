@@ -21,6 +21,7 @@ __all__ = [
     "MadeBy",
     "Manifest",
     "digest_of",
+    "has_ids",
     "key_of",
     "read_ids",
     "read_manifest",
@@ -174,10 +175,20 @@ def read_manifest(folder: Path) -> Manifest | None:
 
 def read_ids(folder: Path, manifest: Manifest) -> list[str] | None:
     """Read the ids of a finished folder's rows; None where the file is not the one that was written."""
+    data = _sound_samples(folder, manifest)
+    if data is None:
+        return None
+    return [name for _, name in list(csv.reader(io.StringIO(data.decode(), newline=""), strict=True))[1:]]
+
+
+def has_ids(folder: Path, manifest: Manifest) -> bool:
+    """Return whether the file that names a finished folder's rows is the one that was written, without reading names."""
+    return _sound_samples(folder, manifest) is not None
+
+
+def _sound_samples(folder: Path, manifest: Manifest) -> bytes | None:
     try:
         data = (folder / SAMPLES).read_bytes()
     except OSError:
         return None
-    if hashlib.sha256(data).hexdigest() != manifest.samples_sha256:
-        return None
-    return [name for _, name in list(csv.reader(io.StringIO(data.decode(), newline=""), strict=True))[1:]]
+    return data if hashlib.sha256(data).hexdigest() == manifest.samples_sha256 else None
