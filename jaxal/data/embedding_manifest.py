@@ -182,7 +182,7 @@ def read_ids(folder: Path, manifest: Manifest) -> list[str] | None:
 
 
 def has_ids(folder: Path, manifest: Manifest) -> bool:
-    """Return whether the file that names a finished folder's rows is the one that was written, without reading names."""
+    """Return whether the file that names a finished folder's rows is the one that was written; no name is read."""
     return _sound_samples(folder, manifest) is not None
 
 

@@ -8,6 +8,7 @@ from typing import Literal, NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jax import lax
 
 from jaxal.errors import InputError
@@ -129,11 +130,21 @@ def evaluate(
     return sound._replace(per_class=sound.per_class._replace(count=count, prevalence=prevalence))
 
 
-def undefined(metrics: Metrics) -> Metrics:
-    """Return the same metrics with every score NaN; `count` and `prevalence`, which need no model, stay."""
-    blank = jax.tree.map(lambda value: value * jnp.nan, metrics)
-    kept = {"count": metrics.per_class.count, "prevalence": metrics.per_class.prevalence}
-    return blank._replace(per_class=blank.per_class._replace(**kept))
+def undefined(labels: np.ndarray, is_counted: np.ndarray, num_classes: int) -> Metrics:
+    """Return what `evaluate` gives where there is no score: all NaN but `count` and `prevalence`, which need no model.
+
+    Args:
+      labels: True classes in [0, C) of the rows that count.
+      is_counted: False for padding rows.
+      num_classes: C.
+    """
+    count = np.bincount(labels[is_counted], minlength=num_classes).astype(np.int32)
+    num_counted = np.float32(count.sum())
+    prevalence = count.astype(np.float32) / num_counted if num_counted else np.full(num_classes, np.nan, np.float32)
+    of_class: dict[str, Any] = dict.fromkeys(ClassMetrics._fields, np.full(num_classes, np.nan, np.float32))
+    per_class = ClassMetrics(**(of_class | {"count": count, "prevalence": prevalence}))
+    of_all: dict[str, Any] = dict.fromkeys(Metrics._fields, np.float32(np.nan))
+    return Metrics(**(of_all | {"per_class": per_class}))
 
 
 def selection_score(

@@ -139,24 +139,27 @@ def _scored(
 ) -> list[MetricRow]:
     """Score a fitted model on a set, and on its subgroups from the same logits; counts are of the labels it knows."""
     images, labels, is_counted = evaluation_set
-    batch_size = experiment.config.training.inference_batch_size
-    logits = apply_images(experiment.model, fitted.variables, images, batch_size)
-    thresholding = experiment.config.training.thresholding
-    divided = thresholded(logits, counts) if thresholding else logits
-    logits = logits if thresholding == "beside" else divided
+    thresholding, names = experiment.config.training.thresholding, experiment.class_names
+    logits = divided = None
+    if fitted.best_epoch > 0:
+        logits = apply_images(
+            experiment.model, fitted.variables, images, experiment.config.training.inference_batch_size
+        )
+        divided = thresholded(logits, counts) if thresholding else logits
+        logits = logits if thresholding == "beside" else divided
 
-    def score(is_counted: Array, logits: Array = logits) -> Metrics:
-        metrics = jax.device_get(evaluate(logits, labels, is_counted, positive_class=experiment.minority))
-        # A network that no label has trained has no score, only what its random start happens to give.
-        return metrics if fitted.best_epoch > 0 else undefined(metrics)
+    def score(is_counted: Array, logits: Array | None = logits) -> Metrics:
+        if logits is None:  # no label has trained the network: a score would be what its random start happens to give
+            return undefined(np.asarray(labels), np.asarray(is_counted), len(names))
+        return jax.device_get(evaluate(logits, labels, is_counted, positive_class=experiment.minority))
 
-    rows = list(split_rows(name, score(is_counted), experiment.class_names))
+    rows = list(split_rows(name, score(is_counted), names))
     if thresholding == "beside":
         of_divided = score(is_counted, divided)
         for metric in ("balanced_accuracy", "accuracy"):
             rows.append(MetricRow(name, "", f"thresholded_{metric}", plain_value(getattr(of_divided, metric))))
     for group, is_member in experiment.subgroups.get(name, {}).items():
-        rows += subgroup_rows(f"{name}:{group}", score(is_counted & is_member), experiment.class_names)
+        rows += subgroup_rows(f"{name}:{group}", score(is_counted & is_member), names)
     return rows
 
 

@@ -11,7 +11,7 @@ from scipy.special import log_softmax, logsumexp, softmax
 from sklearn import metrics as reference
 
 from jaxal.errors import InputError
-from jaxal.evaluation.metrics import ClassMetrics, Metrics, evaluate, is_better, selection_score
+from jaxal.evaluation.metrics import ClassMetrics, Metrics, evaluate, is_better, selection_score, undefined
 from jaxal.evaluation.ranking import auroc_one_vs_rest, average_precision_one_vs_rest
 
 # N and C of every compiled case: rows not a multiple of anything, and more classes than rows.
@@ -224,3 +224,15 @@ def floats(metrics):
     """Returns every metric that is undefined when the logits are: all but what labels alone determine."""
     per_class = metrics.per_class._asdict()
     return [*metrics[:-1], *(per_class[name] for name in per_class if name not in ("count", "prevalence"))]
+
+
+def test_without_a_score_counts_and_prevalence_are_those_of_any_logits():
+    labels, is_counted = np.array([2, 0, 2, 1, 2], np.int32), np.array([True, True, True, False, True])
+    scored = evaluate(jnp.ones((5, 4)), jnp.asarray(labels), jnp.asarray(is_counted), positive_class=0)
+    blank = undefined(labels, is_counted, 4)
+    assert np.array_equal(blank.per_class.count, scored.per_class.count)
+    assert np.array_equal(blank.per_class.prevalence, scored.per_class.prevalence)
+    others = blank._replace(per_class=blank.per_class._replace(count=np.nan, prevalence=np.nan))
+    assert all(np.all(np.isnan(leaf)) for leaf in jax.tree.leaves(others))
+    assert jax.tree.structure(blank) == jax.tree.structure(scored)
+    assert np.all(np.isnan(undefined(labels, np.zeros(5, bool), 4).per_class.prevalence))
