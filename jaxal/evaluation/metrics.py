@@ -141,10 +141,11 @@ def undefined(labels: np.ndarray, is_counted: np.ndarray, num_classes: int) -> M
     count = np.bincount(labels[is_counted], minlength=num_classes).astype(np.int32)
     num_counted = np.float32(count.sum())
     prevalence = count.astype(np.float32) / num_counted if num_counted else np.full(num_classes, np.nan, np.float32)
-    of_class: dict[str, Any] = dict.fromkeys(ClassMetrics._fields, np.full(num_classes, np.nan, np.float32))
-    per_class = ClassMetrics(**(of_class | {"count": count, "prevalence": prevalence}))
     of_all: dict[str, Any] = dict.fromkeys(Metrics._fields, np.float32(np.nan))
-    return Metrics(**(of_all | {"per_class": per_class}))
+    of_class: dict[str, Any] = dict.fromkeys(ClassMetrics._fields, np.full(num_classes, np.nan, np.float32))
+    of_class["count"], of_class["prevalence"] = count, prevalence
+    of_all["per_class"] = ClassMetrics(**of_class)
+    return Metrics(**of_all)
 
 
 def selection_score(
