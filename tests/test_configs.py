@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from jaxal.config.family import load_family
 from jaxal.config.reading import load_study
 
 ROOT = Path(__file__).parents[1]
@@ -16,8 +17,7 @@ README = (ROOT / "README.md").read_text()
 @pytest.mark.parametrize("path", CONFIGS, ids=lambda path: path.stem)
 def test_a_config_is_read_and_its_head_is_complete(path):
     text = path.read_text()
-    study = load_study(path)
-    assert study.name == path.stem
+    assert load_family(path).name == path.stem
     head = re.match(r"(?:#.*\n)+", text)[0]
     assert len(head.splitlines()[0]) > 40, "the first line says what it is"
     for word in ("command", "hardware", "time", "expect"):
@@ -31,13 +31,26 @@ def test_a_config_is_read_and_its_head_is_complete(path):
     assert f"`{place}`" in README or str(place).startswith(families)
 
 
+def studies_of(path):
+    """The studies of a file, by member."""
+    return dict(load_family(path).members)
+
+
 @pytest.mark.parametrize("path", [path for path in CONFIGS if "extends" in tomllib.loads(path.read_text())])
 def test_what_extends_has_the_splits_and_initial_labels_of_its_base(path):
     document = tomllib.loads(path.read_text())
-    study, base = load_study(path), load_study(path.parent / document["extends"])
-    assert study != base
-    if not path.stem.endswith("_small"):  # what fits into minutes may have fewer
-        assert study.seeds == base.seeds
+    studies, bases = studies_of(path), studies_of(path.parent / document["extends"])
+    assert studies != bases
+    if path.stem.endswith("_small"):  # what fits into minutes may have fewer seeds, but no fewer members or arms
+        assert studies.keys() == bases.keys()
+        for name, study in studies.items():
+            assert [arm.name for arm in study.arms] == [arm.name for arm in bases[name].arms]
+        return
+    seeds = {study.seeds for study in bases.values()}
+    assert {study.seeds for study in studies.values()} == seeds
+    if "" not in studies:
+        return
+    study, base = studies[""], bases[""]
     if path.name.startswith("isic2020") and path.stem != "isic2020_lite0":
         assert study.model == base.model
         assert study.training == base.training
