@@ -149,8 +149,15 @@ def initial_variables(model: Model, config: ModelConfig, key: PRNGKey) -> tuple[
 
 def check_weights(model: Model, config: ModelConfig) -> LoadReport:
     """Read a model's pretrained weights and check that they fit, as `initial_variables` does, but draw nothing."""
-    if find_weights(config) is None:
+    path = find_weights(config)
+    if path is None:
         return LoadReport()
+    return _checked(model, config, path, *_state(path))
+
+
+@functools.lru_cache(maxsize=16)
+def _checked(model: Model, config: ModelConfig, path: Path, size: int, changed_ns: int) -> LoadReport:
+    """Check once in a process what arms and seeds share: a file of a known state."""
     return _laid_over(jax.eval_shape(model.init, jax.random.key(0)), config)[1]
 
 
@@ -215,11 +222,16 @@ def _laid_over(variables: Variables, config: ModelConfig) -> tuple[Variables, Lo
 
 
 def _opened(path: Path) -> tuple[str, dict[str, np.ndarray]]:
+    return _read(path, *_state(path))
+
+
+def _state(path: Path) -> tuple[int, int]:
+    """Return a file's size, and when it was changed in nanoseconds."""
     try:
         facts = path.stat()
     except OSError as error:
         raise DataError(f"weights {path}: cannot be read: {error.strerror or error}") from error
-    return _read(path, facts.st_size, facts.st_mtime_ns)
+    return facts.st_size, facts.st_mtime_ns
 
 
 @functools.lru_cache(maxsize=2)
