@@ -9,7 +9,7 @@ from jaxal.pool import EXCLUDED
 from jaxal.strategies.strategy import AcquisitionInputs, Strategy
 from jaxal.typing import Array, Float, LinearHead
 
-__all__ = ["check_inputs", "check_shapes", "refuse_rows"]
+__all__ = ["NOT_FINITE", "TOO_LONG", "check_inputs", "check_shapes", "refuse_rows"]
 
 NOT_FINITE = "hold NaN or infinity (or numbers beyond float32)"
 TOO_LONG = "are so long (9e18 or more) that squared distances leave float32; scale them down"
