@@ -115,7 +115,7 @@ def picks_of(strategy: Strategy, inputs: AcquisitionInputs) -> tuple[np.ndarray,
         return jnp.where(query.is_valid, query.indices, -1)
 
     compiled = jax.jit(acquire).lower(jax.random.key(1), inputs).compile()
-    return np.asarray(compiled(jax.random.key(1), inputs)), *collectives(compiled.as_text())
+    return np.asarray(compiled(jax.random.key(1), inputs)), *collectives(compiled.as_text() or "")
 
 
 def measure(strategy: Strategy) -> dict[str, str]:
@@ -123,7 +123,7 @@ def measure(strategy: Strategy) -> dict[str, str]:
     inputs = make_pool(SIZES, 0, strategy.needs)
     expected, *_ = picks_of(strategy, inputs)
     assert len(set(expected[expected >= 0].tolist())) == SIZES.query_size
-    row = {"strategy": strategy.name}
+    row, counts, largest = {"strategy": strategy.name}, Counter[int](), 0
     for number in DEVICES:
         found, counts, largest = picks_of(strategy, spread(inputs, number))
         num_same = int(np.argmin(np.append(found == expected, False)))
@@ -150,8 +150,8 @@ def main() -> None:
     note = (
         f"{SIZES.num_rows} × {SIZES.width} embeddings, {SIZES.num_classes} classes, {SIZES.query_size} picks, padded to"
         " a multiple of the devices with rows that may never be asked; compared with the unpadded pool on one device,"
-        f" pick by pick. Collectives as they stand in the program compiled for 8 devices, and the result of the largest of them"
-        f" divided by the rows of the pool ({SIZES.width} would be all embeddings), jax {jax.__version__}. Put"
+        " pick by pick. Collectives as they stand in the program compiled for 8 devices, and the result of the largest"
+        f" of them divided by the rows of the pool ({SIZES.width} would be all embeddings), jax {jax.__version__}. Put"
         " here by `scripts/measure_sharded.py`."
     )
     text = f"{markdown(rows)}\n{note}"

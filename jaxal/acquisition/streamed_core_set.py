@@ -13,7 +13,6 @@ import jax.numpy as jnp
 import numpy as np
 
 from jaxal.acquisition.streamed_rows import (
-    BLOCK_BYTES,
     StreamedPool,
     due,
     faults_of,
@@ -27,7 +26,7 @@ from jaxal.kernels.farthest_first import CANDIDATES, Outside, farthest_first, no
 from jaxal.kernels.k_center import CENTERS_PER_PASS, fold_all_centers, k_center_block_size
 from jaxal.kernels.masking import first_argmax, top_values
 from jaxal.kernels.nearest_center import take
-from jaxal.kernels.progress import current_listener
+from jaxal.kernels.progress import Listener
 from jaxal.pool import EXCLUDED, UNLABELED
 from jaxal.strategies.core_set import opening_priority
 from jaxal.typing import Array, PRNGKey
@@ -46,7 +45,8 @@ def streamed_core_set(
     state: StateFolder,
     block_bytes: int,
     *,
-    read_bytes: int = BLOCK_BYTES,
+    tell: Listener,
+    read_bytes: int,
     center_bytes: int = CENTER_BYTES,
 ) -> tuple[np.ndarray, np.ndarray]:
     """Choose by greedy k-center, the labeled samples as centers, ties to the lowest row: the picks of `core_set`.
@@ -57,6 +57,7 @@ def streamed_core_set(
         num_picks: how many.
         state: where to go on, and to keep how far it has come.
         block_bytes: that temporaries may take, as in `select`.
+        tell: is told how far it has come.
         read_bytes: of rows that are read at a time, and of the farthest rows that are searched; changes time only.
         center_bytes: of centers that are folded in by one pass; changes time only.
 
@@ -97,9 +98,7 @@ def streamed_core_set(
     while True:
         centers = np.concatenate([labeled, picks])
         if num_folded == len(centers):
-            listener = current_listener()
-            if listener is not None:
-                listener("picks", len(picks), num_picks)
+            tell("picks", len(picks), num_picks)
             if len(picks) == num_picks:
                 return picks, distances
             found = _search(pool, nearest, picks, middle, num_picks - len(picks), block_bytes, read_bytes)
@@ -110,7 +109,7 @@ def streamed_core_set(
         new = centers[num_folded : num_folded + most_centers]
         points = _center_points(pool, new, middle)
         is_due, block_rows = due(), rows_of_bytes(read_bytes, pool)
-        for start, block in row_blocks(pool, first_row, block_rows, f"rows of pass {num_passes + 1}"):
+        for start, block in row_blocks(pool, first_row, block_rows, tell, f"rows of pass {num_passes + 1}"):
             part = slice(start, start + block_rows)
             found = _fold_block(block, nearest[part], middle, points, len(new), block_bytes)
             nearest[part] = found[0]

@@ -9,7 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from jaxal.data.loading import Images
-from jaxal.kernels.progress import current_listener
+from jaxal.kernels.progress import Listener
 from jaxal.pool import EXCLUDED
 from jaxal.strategies.inputs import NOT_FINITE, TOO_LONG, refuse_rows
 from jaxal.training.placement import batch_starts, stream_batches
@@ -42,27 +42,27 @@ def rows_of_bytes(num_bytes: int, pool: StreamedPool) -> int:
 
 
 def row_blocks(
-    pool: StreamedPool, first_row: int, block_rows: int, what: str
+    pool: StreamedPool, first_row: int, block_rows: int, tell: Listener, what: str
 ) -> Generator[tuple[int, Float[Array, "B D"]], None, None]:
-    """Read the pool from some row on, the next block while one is worked on; the listener is told after each.
+    """Read the pool from some row on, the next block while one is worked on.
 
     Args:
         pool: to read.
         first_row: rows before it are done.
         block_rows: B; the last block overlaps the one before, so that all are as long.
-        what: is counted, for the listener.
+        tell: is told after each block.
+        what: is counted.
 
     Yields:
         (number of the block's first row, the block).
     """
-    num_rows, listener = pool.rows.num_images, current_listener()
+    num_rows = pool.rows.num_images
     starts = [start for start in batch_starts(num_rows, block_rows) if start + block_rows > first_row]
     batches = (np.arange(start, start + block_rows) for start in starts)
     with closing(stream_batches(pool.rows, batches)) as blocks:
         for start, block in zip(starts, blocks, strict=True):
             yield start, block
-            if listener is not None:
-                listener(what, start + block_rows, num_rows)
+            tell(what, start + block_rows, num_rows)
 
 
 def due() -> Callable[[], bool]:

@@ -81,8 +81,8 @@ def hold_state(folder: Path, of: Mapping[str, str]) -> Iterator[StateFolder]:
             if stored is None:
                 if (folder / STATE).exists():
                     raise StoreError(
-                        f"{folder}: {STATE} is damaged, or was written by another version of jaxal. Remove the folder to"
-                        " begin anew."
+                        f"{folder}: {STATE} is damaged, or was written by another version of jaxal. Remove the"
+                        " folder to begin anew."
                     )
                 stored = _Stored(dict(of), 0, {}, {})
                 write_sealed(folder / STATE, stored)

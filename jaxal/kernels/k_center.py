@@ -1,4 +1,4 @@
-"""Greedy k-center (core-set) selection, Sener and Savarese 2018: the textbook's picks, many for one pass of the pool."""
+"""Greedy k-center (core-set) selection, Sener and Savarese 2018: the textbook's picks, many for one pass."""
 
 import functools
 from collections.abc import Callable
