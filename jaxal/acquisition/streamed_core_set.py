@@ -101,7 +101,7 @@ def streamed_core_set(
             tell("picks", len(picks), num_picks)
             if len(picks) == num_picks:
                 return picks, distances
-            found = _search(pool, nearest, picks, middle, num_picks - len(picks), block_bytes, read_bytes)
+            found = _search(pool, nearest, picks, middle, num_picks, block_bytes, read_bytes)
             picks, distances = np.append(picks, found[0]), np.append(distances, found[1])
             if len(picks) == num_picks:
                 return picks, distances
@@ -169,7 +169,7 @@ def _search(
     nearest: np.ndarray,
     picks: np.ndarray,
     middle: Array,
-    num_left: int,
+    num_picks: int,
     block_bytes: int,
     read_bytes: int,
 ) -> tuple[np.ndarray, np.ndarray]:
@@ -183,10 +183,10 @@ def _search(
     outside = nothing_outside(num_searched)
     if num_searched < num_rows:
         outside = Outside(jnp.asarray(values[-1]), jnp.asarray(np.searchsorted(rows, order[-1]), jnp.int32))
-    room = min(num_left, num_searched)
-    indices, distances, num_found = jax.device_get(
-        _pick(jnp.asarray(pool.rows.read(rows)), nearest[rows], middle, outside, room, block_bytes)
-    )
+    points, num_left = jnp.asarray(pool.rows.read(rows)), np.int32(num_picks - len(picks))
+    # Room for all picks, though some are made already: the shapes of every search are the same.
+    found = _pick(points, nearest[rows], middle, outside, num_left, min(num_picks, num_searched), block_bytes)
+    indices, distances, num_found = jax.device_get(found)
     return rows[indices[:num_found]], distances[:num_found]
 
 
@@ -195,9 +195,15 @@ def _farthest(nearest: Array, is_free: Array, num_values: int) -> tuple[Array, A
     return top_values(jnp.where(is_free, nearest, -jnp.inf), num_values)
 
 
-@functools.partial(jax.jit, static_argnums=(4, 5))
+@functools.partial(jax.jit, static_argnums=(5, 6))
 def _pick(
-    embeddings: Array, nearest: Array, middle: Array, outside: Outside, query_size: int, block_bytes: int
+    embeddings: Array,
+    nearest: Array,
+    middle: Array,
+    outside: Outside,
+    num_left: Array,
+    query_size: int,
+    block_bytes: int,
 ) -> tuple[Array, Array, Array]:
     num_rows = embeddings.shape[0]
     return farthest_first(
@@ -208,7 +214,7 @@ def _pick(
         jnp.full(query_size, num_rows, jnp.int32),
         jnp.full(query_size, jnp.nan, embeddings.dtype),
         jnp.asarray(0, jnp.int32),
-        jnp.asarray(query_size, jnp.int32),
+        jnp.minimum(num_left, query_size),
         outside,
         block_size=k_center_block_size(*embeddings.shape),
     )

@@ -112,7 +112,14 @@ def test_core_set_picks_what_it_picks_in_memory(tmp_path, kind, num_labeled):
 
 
 @pytest.mark.parametrize(
-    "strategy", ["random", "margin", "cb_dal", {"kind": "mpps", "minority": "round_robin", "normalize": "l2"}], ids=str
+    "strategy",
+    [
+        "random",
+        "margin",
+        "cb_dal",
+        pytest.param({"kind": "mpps", "minority": "round_robin", "normalize": "l2"}, marks=pytest.mark.slow),
+    ],
+    ids=str,
 )
 def test_what_ranks_row_by_row_picks_what_it_picks_in_memory(tmp_path, strategy):
     embeddings, labels = made()
