@@ -93,6 +93,7 @@ def select_streamed(
                     block_bytes,
                     uses_labels=_any_stage(strategy, lambda stage: isinstance(stage, WITH_LABELS)),
                     uses_noise=_any_stage(strategy, _draws_noise),
+                    by_logits=all(isinstance(stage, BY_PREDICTION) for stage in _stages(strategy)),
                     tell=tell,
                     read_bytes=read_bytes,
                 )

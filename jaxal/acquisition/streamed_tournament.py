@@ -49,6 +49,7 @@ def streamed_tournament(
     *,
     uses_labels: bool,
     uses_noise: bool,
+    by_logits: bool,
     tell: Listener,
     read_bytes: int,
 ) -> Winners:
@@ -66,6 +67,7 @@ def streamed_tournament(
         block_bytes: that temporaries may take, as in `select`.
         uses_labels: whether the strategy looks at labeled samples; they are then held in memory.
         uses_noise: whether it draws noise by ids.
+        by_logits: whether it looks at the head's logits alone; these are then held of the best rows, not embeddings.
         tell: is told how far it has come.
         read_bytes: of rows that are read at a time, more where as many are picked or labeled; changes time only.
 
@@ -75,7 +77,7 @@ def streamed_tournament(
 
     Cost: one pass over the disk, and the strategy on (L + Q + B) rows for each B read; B is at least L and Q.
     """
-    num_rows, width = pool.rows.num_images, pool.rows.image_shape[0]
+    num_rows = pool.rows.num_images
     labeled = np.flatnonzero(pool.labels >= 0) if uses_labels else np.zeros(0, np.int64)
     block_rows = min(max(rows_of_bytes(read_bytes, pool), num_picks, len(labeled)), num_rows)
     ids = pool.sample_ids() if uses_noise else np.arange(num_rows, dtype=np.int32)
@@ -86,9 +88,11 @@ def streamed_tournament(
         first_row = state.kept.numbers["first_row"]
 
     # Padding: rows that may never be asked.
-    best_embeddings = np.zeros((num_picks, width), np.float32)
-    best_embeddings[: len(best)] = pool.rows.read(best)
-    fixed, best_embeddings = jnp.asarray(pool.rows.read(labeled)), jnp.asarray(best_embeddings)
+    best_rows = np.zeros((num_picks, *pool.rows.image_shape), np.float32)
+    best_rows[: len(best)] = pool.rows.read(best)
+    known_of_best, _ = _known(jnp.asarray(best_rows), pool.head, by_logits)
+    known_of_labeled, _ = _known(jnp.asarray(pool.rows.read(labeled)), pool.head, by_logits)
+    del best_rows
     is_due, result = due(), None
     # Where every row has had its turn, the best compete once more, beside a block with nothing new.
     for start, block in row_blocks(pool, min(first_row, num_rows - 1), block_rows, tell, "rows"):
@@ -100,15 +104,16 @@ def streamed_tournament(
         is_seen = start + np.arange(block_rows) < first_row
         in_block = slice(len(labeled) + num_picks, None)
         labels[in_block] = np.where(is_seen | (labels[in_block] >= 0), EXCLUDED, labels[in_block])
-        places, best_embeddings, scores, reasons, num_fallback, found = _choose(
-            strategy, key, (fixed, best_embeddings, block), labels, ids[seats], pool.head, num_picks, block_bytes
+        known, faults[start : start + block_rows] = _known(block, pool.head, by_logits)
+        parts = (known_of_labeled, known_of_best, known)
+        places, known_of_best, scores, reasons, num_fallback = _choose(
+            strategy, key, parts, labels, ids[seats], pool.head, num_picks, by_logits, block_bytes
         )
         places = np.asarray(places)
         is_pick = places < len(seats)
         chosen = seats[places[is_pick]]
         result = Winners(chosen, np.asarray(scores)[is_pick], np.asarray(reasons)[is_pick], int(num_fallback))
         best = np.sort(chosen)
-        faults[start : start + block_rows] = found
         first_row = start + block_rows
         if is_due() or first_row == num_rows:
             save_state(state, Kept({"first_row": first_row}, {"best": best, "faults": faults}))
@@ -117,7 +122,14 @@ def streamed_tournament(
     return result
 
 
-@functools.partial(jax.jit, static_argnums=(0, 6, 7))
+@functools.partial(jax.jit, static_argnums=2)
+def _known(block: Array, head: LinearHead | None, by_logits: bool) -> tuple[Array, Array]:
+    """Make of some rows what is held of them (embeddings or logits), and mark their faults."""
+    logits = () if head is None else (head_logits(block, head),)
+    return logits[0] if by_logits else block, faults_of(block, *logits)
+
+
+@functools.partial(jax.jit, static_argnums=(0, 6, 7, 8))
 def _choose(
     strategy: Strategy,
     key: PRNGKey,
@@ -126,23 +138,24 @@ def _choose(
     ids: Array,
     head: LinearHead | None,
     query_size: int,
+    by_logits: bool,
     block_bytes: int,
 ) -> tuple[Array, ...]:
-    """Choose among the rows of the parts; returns the places chosen in order, the embeddings of those in the order of
-    the rows, what is told of each, and the faults of the last part."""
-    embeddings = jnp.concatenate(parts)
-    logits = None if head is None else head_logits(embeddings, head)
+    """Choose among the rows of the parts; returns the places chosen in order, what is known of those in the order of
+    the rows, and what is told of each."""
+    known = jnp.concatenate(parts)
+    if by_logits:
+        logits, head = known, None
+    else:
+        logits = None if head is None else head_logits(known, head)
     inputs = AcquisitionInputs(
         pool=new_pool(labels),
-        embeddings=embeddings,
+        embeddings=known,
         sample_ids=ids,
         labels_left=jnp.asarray(query_size, jnp.int32),
         logits=logits,
         head=head,
     )
     query, _, info = strategy.acquire(key, strategy.init(inputs), inputs, query_size)
-    kept = jnp.sort(query.indices)
-    of_block = slice(labels.shape[0] - parts[-1].shape[0], None)
-    faults = faults_of(parts[-1], *(() if logits is None else (logits[of_block],)))
-    best = embeddings.at[kept].get(mode="fill", fill_value=0)
-    return query.indices, best, info.score, info.reason, info.num_fallback, faults
+    best = known.at[jnp.sort(query.indices)].get(mode="fill", fill_value=0)
+    return query.indices, best, info.score, info.reason, info.num_fallback
