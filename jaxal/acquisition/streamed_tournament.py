@@ -125,8 +125,10 @@ def streamed_tournament(
 @functools.partial(jax.jit, static_argnums=2)
 def _known(block: Array, head: LinearHead | None, by_logits: bool) -> tuple[Array, Array]:
     """Make of some rows what is held of them (embeddings or logits), and mark their faults."""
-    logits = () if head is None else (head_logits(block, head),)
-    return logits[0] if by_logits else block, faults_of(block, *logits)
+    if head is None:
+        return block, faults_of(block)
+    logits = head_logits(block, head)
+    return logits if by_logits else block, faults_of(block, logits)
 
 
 @functools.partial(jax.jit, static_argnums=(0, 6, 7, 8))
