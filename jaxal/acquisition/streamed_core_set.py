@@ -95,16 +95,15 @@ def streamed_core_set(
         arrays = {"picks": picks, "distances": distances, "nearest": nearest, "faults": faults}
         save_state(state, Kept(numbers, arrays))
 
-    while True:
+    while num_passes == 0 or len(picks) < num_picks:
         centers = np.concatenate([labeled, picks])
         if num_folded == len(centers):
             tell("picks", len(picks), num_picks)
-            if len(picks) == num_picks:
-                return picks, distances
             found = _search(pool, nearest, picks, middle, num_picks, block_bytes, read_bytes)
             picks, distances = np.append(picks, found[0]), np.append(distances, found[1])
             if len(picks) == num_picks:
-                return picks, distances
+                save()
+                break
             centers = np.concatenate([labeled, picks])
         new = centers[num_folded : num_folded + most_centers]
         points = _center_points(pool, new, middle)
@@ -122,6 +121,8 @@ def streamed_core_set(
             refuse_faults(faults, pool.labels)
         num_passes, num_folded, first_row = num_passes + 1, num_folded + len(new), 0
         save()
+    tell("picks", len(picks), num_picks)
+    return picks, distances
 
 
 def _middle(pool: StreamedPool) -> Array:
