@@ -8,7 +8,7 @@ import sys
 import warnings
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import NoReturn
+from typing import Any, NoReturn
 
 import tyro
 
@@ -64,7 +64,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _after_a_stop(words: Sequence[str]) -> str:
     has_out = any(word == "--out" or word.startswith("--out=") for word in words)
-    is_kept = (
+    is_streamed = words[:1] == ["select"] and any(word == "--stream" or word.startswith("--stream=") for word in words)
+    is_kept = is_streamed or (
         words[:1] in (["run"], ["embed"]) or words[:2] == ["data", "build"] or (words[:1] == ["profile"] and has_out)
     )
     return "The same command goes on where it was." if is_kept else "Nothing was written; the same command begins anew."
@@ -176,34 +177,54 @@ def _select(command: Select, overrides: list[tuple[str, str]]) -> int:
     strategy = strategy_from_words(command.strategy, overrides)
 
     from jaxal import console
-    from jaxal.acquisition import select_with_reasons
-    from jaxal.acquisition.pool_file import read_pool_file
-    from jaxal.acquisition.pool_folder import read_pool_folder
     from jaxal.acquisition.query_file import check_target, formula_note, query_text, write_query
+    from jaxal.acquisition.streamed_folder import check_state_folder
 
     if command.out is not None:
         check_target(command.out, command.pool, command.labels)
+    if not os.path.isdir(command.pool):
+        for name in ("labels", "head", "stream"):
+            if getattr(command, name) is not None:
+                also = "" if name == "stream" else f"; an npz file holds its {name} itself"
+                raise ConfigError(f"--{name}: belongs to a folder made by `jaxal embed`{also}")
+    if command.stream is not None:
+        check_state_folder(command.stream, command.pool, command.out)
     _keep_compiled(command.compilation_cache)
-    if os.path.isdir(command.pool):
-        pool = read_pool_folder(command.pool, command.labels)
-    elif command.labels is not None:
-        raise ConfigError("--labels: belongs to a folder made by `jaxal embed`; an npz file holds its labels itself")
-    else:
-        pool = read_pool_file(command.pool)
     with _warnings_as_lines(), console.selection_progress():
-        selection = select_with_reasons(
-            strategy, **pool.arguments, budget=command.budget, seed=command.seed, memory=command.memory
-        )
-    note = formula_note(selection, pool.ids)
+        selection, ids = _chosen(command, strategy)
+    note = formula_note(selection, ids)
     if note:
         print(f"jaxal: {note}", file=sys.stderr)
-    text = query_text(selection, pool.ids)
+    text = query_text(selection, ids)
     if command.out is None:
         console.print_query(text)
     else:
         write_query(text, command.out)
         print(f"{len(selection.indices)} picks: {command.out}")
     return 0
+
+
+def _chosen(command: Select, strategy: Any) -> tuple[Any, Any]:
+    """Choose from whatever the pool is; returns the selection, and the ids of at least the rows chosen."""
+    from jaxal.acquisition import select_with_reasons
+    from jaxal.acquisition.pool_file import read_pool_file
+    from jaxal.acquisition.pool_folder import read_pool_folder
+    from jaxal.acquisition.streamed import select_streamed
+    from jaxal.acquisition.streamed_folder import ids_of_rows, open_streamed_folder
+
+    settings = {"budget": command.budget, "seed": command.seed, "memory": command.memory}
+    if command.stream is None:
+        if os.path.isdir(command.pool):
+            pool = read_pool_folder(command.pool, command.labels, command.head)
+        else:
+            pool = read_pool_file(command.pool)
+        return select_with_reasons(strategy, **pool.arguments, **settings), pool.ids
+    opened = open_streamed_folder(command.pool, command.labels, command.head)
+    with handled():
+        selection, notes = select_streamed(strategy, opened.pool, **settings, state=Path(command.stream))
+    for note in notes:
+        warnings.warn(note, SelectionWarning, stacklevel=1)
+    return selection, ids_of_rows(opened.folder, selection.indices.tolist())
 
 
 def _profile(command: Profile, overrides: list[tuple[str, str]]) -> int:

@@ -53,7 +53,8 @@ class Select:
 
     The pool is an npz file with embeddings [N,D] and labels [N] (class, -1 unlabeled, -2 never ask), and what there is
     of num_classes, logits [N,C], mc_logits [M,N,C], source_logits [N,S], head_weight [D,C] with head_bias [C], ids [N];
-    or a folder made by `jaxal embed`, with the labels in a CSV file. Settings of the strategy are given as
+    or a folder made by `jaxal embed`, with the labels in a CSV file. With --stream the same command goes on where it
+    was stopped. Settings of the strategy are given as
     --strategy.FIELD VALUE: --strategy.auto_fm.alpha_init half.
     """
 
@@ -65,6 +66,10 @@ class Select:
     """How many labels to buy."""
     labels: str | None = None
     """Of a folder: a CSV file with the columns id and label (a class; empty: unlabeled; skip: never ask)."""
+    head: str | None = None
+    """Of a folder: the model's last linear layer, an npz file with head_weight [D,C] and head_bias [C]."""
+    stream: str | None = None
+    """Of a folder: read its rows from the disk block by block, and keep in this folder how far the choice has come."""
     seed: int = 0
     """The same seed gives the same picks."""
     memory: int | None = None

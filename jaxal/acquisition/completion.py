@@ -11,7 +11,7 @@ from jaxal.strategies.inputs import check_inputs, refuse_rows
 from jaxal.strategies.strategy import AcquisitionInputs, Strategy
 from jaxal.typing import Array, Bool, Float, Int32, LinearHead
 
-__all__ = ["complete_inputs"]
+__all__ = ["complete_inputs", "head_logits"]
 
 # Logits and head may differ by so much of the largest logit, or by the spacing of the coarsest type that was given.
 TOLERANCE = 1e-3
@@ -42,7 +42,7 @@ def complete_inputs(strategy: Strategy, pool: ReadPool) -> tuple[AcquisitionInpu
     inputs, notes = pool.inputs, ()
     missing = {name for name in strategy.needs if getattr(inputs, name) is None}
     if inputs.head is not None and missing & {"logits", "source_logits"} and inputs.logits is None:
-        inputs = inputs._replace(logits=_head_logits(inputs.embeddings, inputs.head))
+        inputs = inputs._replace(logits=head_logits(inputs.embeddings, inputs.head))
     if "source_logits" in missing and inputs.logits is not None:
         inputs = inputs._replace(source_logits=inputs.logits)
         notes = (
@@ -82,7 +82,8 @@ def _sums_to_one(values: Float[Array, "*M N C"], is_used: Bool[Array, " N"]) -> 
 
 
 @jax.jit
-def _head_logits(embeddings: Float[Array, "N D"], head: LinearHead) -> Float[Array, "N C"]:
+def head_logits(embeddings: Float[Array, "N D"], head: LinearHead) -> Float[Array, "N C"]:
+    """Compute the outputs of the last layer, in full float32 precision."""
     return jnp.matmul(embeddings, head.weight, precision="highest") + head.bias[None]
 
 
@@ -92,7 +93,7 @@ def _gaps(
 ) -> tuple[Float[Array, " N"], Float[Array, ""]]:
     """Compare given logits with the head's: the largest difference of each used row, and the largest logit of all."""
     is_used = labels != EXCLUDED
-    gaps = jnp.max(jnp.abs(_head_logits(embeddings, head) - logits), axis=1)
+    gaps = jnp.max(jnp.abs(head_logits(embeddings, head) - logits), axis=1)
     scale = jnp.max(jnp.where(is_used[:, None], jnp.abs(logits), 0))
     # A difference of numbers beyond float32 may be NaN: it must count as the largest.
     return jnp.where(is_used, jnp.where(jnp.isnan(gaps), jnp.inf, gaps), 0), scale

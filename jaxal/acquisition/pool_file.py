@@ -11,8 +11,9 @@ from jaxal.config.keys import nearest
 from jaxal.data.readers.npz import Header, open_npz, read_headers, read_member
 from jaxal.errors import DataError
 
-__all__ = ["PoolFile", "read_pool_file"]
+__all__ = ["PoolFile", "read_head_file", "read_pool_file"]
 
+HEAD = ("head_weight", "head_bias")
 NEEDED = ("embeddings", "labels")
 OPTIONAL = ("num_classes", "logits", "mc_logits", "source_logits", "head_weight", "head_bias", "ids")
 
@@ -43,6 +44,26 @@ def read_pool_file(path: str | Path) -> PoolFile:
     except OSError as error:
         raise DataError(f"{path}: cannot read the pool: {error.strerror or error}") from error
     return _as_arguments(arrays, str(path))
+
+
+def read_head_file(path: str | Path) -> tuple[np.ndarray, np.ndarray]:
+    """Read head_weight [D, C] and head_bias [C] from an npz file that holds nothing else.
+
+    Raises:
+        DataError: the file is missing, no npz file or damaged; an array is missing or unknown, or of objects.
+    """
+    if not os.path.isfile(path):
+        raise DataError(f"{path}: cannot read the head: {'is no file' if os.path.exists(path) else 'no such file'}")
+    try:
+        with open(path, "rb") as file, open_npz(file, str(path)) as archive:
+            names = sorted(info.filename.removesuffix(".npy") for info in archive.infolist())
+            if names != sorted(HEAD):
+                raise DataError(f"{path}: holds {', '.join(names) or 'nothing'}; a head is {' and '.join(HEAD)}")
+            read_headers(archive, HEAD, str(path))
+            weight, bias = (read_member(archive, name, str(path)) for name in HEAD)
+    except OSError as error:
+        raise DataError(f"{path}: cannot read the head: {error.strerror or error}") from error
+    return weight, bias
 
 
 def _check_names(entries: list[str], path: str) -> None:

@@ -1,11 +1,12 @@
 """A folder made by `jaxal embed` as a pool: its embeddings, its ids, and the labels that a CSV file tells."""
 
+from collections.abc import Iterable
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 
-from jaxal.acquisition.pool_file import PoolFile
+from jaxal.acquisition.pool_file import PoolFile, read_head_file
 from jaxal.data.embedding_manifest import read_ids
 from jaxal.data.embedding_shards import open_embeddings as open_folder
 from jaxal.data.problems import Problem, refusal, shown
@@ -49,16 +50,18 @@ def open_embeddings(path: str | Path) -> OpenedEmbeddings:
     return OpenedEmbeddings(read_onto_device(opened.rows), tuple(ids), opened.manifest.class_names)
 
 
-def read_pool_folder(path: str | Path, labels: str | Path | None) -> PoolFile:
+def read_pool_folder(path: str | Path, labels: str | Path | None, head: str | Path | None = None) -> PoolFile:
     """Read a folder of embeddings as what `select` takes.
 
     Args:
         path: of the folder.
         labels: a CSV file, see `read_labels`; where absent, nothing is labeled.
+        head: an npz file with the model's last layer; none where absent.
 
     Raises:
-        DataError: as `open_embeddings` and `read_labels`.
+        DataError: as `open_embeddings`, `read_labels` and `read_head_file`.
     """
+    layer = {} if head is None else {"head": read_head_file(head)}
     opened = open_embeddings(path)
     known = np.full(len(opened.ids), UNLABELED, np.int32)
     if labels is not None:
@@ -68,11 +71,12 @@ def read_pool_folder(path: str | Path, labels: str | Path | None) -> PoolFile:
         "labels": known,
         "num_classes": len(opened.class_names),
         "sample_ids": list(opened.ids),
+        **layer,
     }
     return PoolFile(arguments, opened.ids)
 
 
-def read_labels(path: str | Path, ids: tuple[str, ...], class_names: tuple[str, ...]) -> np.ndarray:
+def read_labels(path: str | Path, ids: Iterable[str], class_names: tuple[str, ...]) -> np.ndarray:
     """Read the labels known so far from a CSV file with the columns id and label; others are not looked at.
 
     A label is the name of a class. An empty one leaves the sample unlabeled, `skip` says never to ask it (unless a
@@ -80,7 +84,7 @@ def read_labels(path: str | Path, ids: tuple[str, ...], class_names: tuple[str, 
 
     Args:
         path: of the file: UTF-8 with or without a byte order mark, with commas, semicolons or tabs, any line ends.
-        ids: of the pool, N.
+        ids: of the pool, N; gone through once, and only those that the file names are held.
         class_names: in the order of the classes.
 
     Returns:
@@ -96,9 +100,13 @@ def read_labels(path: str | Path, ids: tuple[str, ...], class_names: tuple[str, 
         columns = ", ".join(map(repr, table.header))
         raise DataError(f"--labels {shown(str(path))}: no column {' and no column '.join(missing)}; it has {columns}")
     id_column, label_column = table.header.index(ID), table.header.index(LABEL)
-    rows = {name: row for row, name in enumerate(ids)}
+    named, num_rows, rows = {row.cells[id_column] for row in table.rows}, 0, dict[str, int]()
+    for name in ids:
+        if name in named:
+            rows[name] = num_rows
+        num_rows += 1
     meanings = {"": UNLABELED, SKIP: EXCLUDED} | {name: number for number, name in enumerate(class_names)}
-    labels, seen = np.full(len(ids), UNLABELED, np.int32), dict[str, tuple[int, str]]()
+    labels, seen = np.full(num_rows, UNLABELED, np.int32), dict[str, tuple[int, str]]()
     problems = list(table.problems)
     for row in table.rows:
         name, label = row.cells[id_column], row.cells[label_column]

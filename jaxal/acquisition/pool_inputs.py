@@ -17,7 +17,7 @@ from jaxal.strategies.inputs import check_shapes, refuse_rows
 from jaxal.strategies.strategy import AcquisitionInputs
 from jaxal.typing import Array, LinearHead
 
-__all__ = ["PoolArrays", "ReadPool", "read_integer", "read_pool"]
+__all__ = ["PoolArrays", "ReadPool", "read_head", "read_integer", "read_pool"]
 
 # Bounds what one stray label can allocate.
 MAX_CLASSES = 100_000
@@ -75,7 +75,7 @@ def read_pool(arrays: PoolArrays, *, num_classes: Any, budget: int) -> ReadPool:
         raise InputError(f"embeddings: expected shape [N, D], got {list(embeddings.shape)}")
     if embeddings.shape[0] == 0:
         raise InputError(f"embeddings: the pool is empty, shape {list(embeddings.shape)}")
-    head, head_spacing = _read_head(arrays.head)
+    head, head_spacing = read_head(arrays.head)
     optional = {name: _optional(name, getattr(arrays, name)) for name in ("logits", "mc_logits", "source_logits")}
     labels = integer_array("labels", arrays.labels)
     if labels.shape != embeddings.shape[:1]:
@@ -104,8 +104,12 @@ def _optional(name: str, values: Any) -> tuple[Array, float] | None:
     return None if values is None else float_array(name, values)
 
 
-def _read_head(head: Any) -> tuple[LinearHead | None, float]:
-    """Read a head, and the relative spacing of the coarser of its types."""
+def read_head(head: Any) -> tuple[LinearHead | None, float]:
+    """Read a head if one is given, and the relative spacing of the coarser of its types.
+
+    Raises:
+        InputError: it is no pair of arrays of floating-point numbers.
+    """
     if head is None:
         return None, 0.0
     if not isinstance(head, tuple | list) or len(head) != 2 or any(part is None for part in head):

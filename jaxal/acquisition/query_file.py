@@ -3,7 +3,7 @@
 import math
 import os
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from jaxal.acquisition.selection import Selection
@@ -12,12 +12,13 @@ from jaxal.store.files import write_atomic
 
 __all__ = ["check_target", "formula_note", "query_text", "write_query"]
 
+Ids = Sequence[str] | Mapping[int, str] | None  # of all rows, or of those picked
 HEADER = "rank,id,index,score,reason"
 # What a spreadsheet may run; a plain number is none.
 FORMULA = re.compile(r"[=+\-@\t\r](?!\d*\.?\d+\Z)", re.DOTALL)
 
 
-def query_text(selection: Selection, ids: Sequence[str] | None) -> str:
+def query_text(selection: Selection, ids: Ids) -> str:
     """Write a line for each pick in the order chosen, rank from 1; lines end with LF.
 
     Ids stand as they are (quoted where they hold a comma, a quote or a line end), since answers are matched by them;
@@ -31,7 +32,7 @@ def query_text(selection: Selection, ids: Sequence[str] | None) -> str:
     return "\n".join(lines) + "\n"
 
 
-def formula_note(selection: Selection, ids: Sequence[str] | None) -> str | None:
+def formula_note(selection: Selection, ids: Ids) -> str | None:
     """Say how many picked ids a spreadsheet would read as formulas; changed, their answers would not match."""
     picked = [] if ids is None else [ids[int(index)] for index in selection.indices]
     found = [each for each in picked if FORMULA.match(each)]

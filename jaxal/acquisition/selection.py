@@ -23,7 +23,7 @@ from jaxal.strategies.registry import make_strategy
 from jaxal.strategies.strategy import AcquisitionInfo, AcquisitionInputs, Strategy
 from jaxal.typing import Array
 
-__all__ = ["Selection", "select", "select_with_reasons"]
+__all__ = ["LARGEST_SEED", "Selection", "query_notes", "select", "select_with_reasons"]
 
 # Larger ones would be cut to 32 bits without a word.
 LARGEST_SEED = 2**32 - 1
@@ -149,7 +149,7 @@ def _choose(
         reasons=tuple(plan.reasons[reason] for reason in info.reason[is_valid].tolist()),
         num_fallback=int(info.num_fallback),
     )
-    return selection, pool.notes + derivation_notes + _query_notes(plan, selection, num_asked)
+    return selection, pool.notes + derivation_notes + query_notes(plan, selection, num_asked)
 
 
 @functools.partial(jax.jit, static_argnums=(0, 3, 4, 5))
@@ -166,7 +166,8 @@ def _acquire(
     return query, info
 
 
-def _query_notes(strategy: Strategy, selection: Selection, num_asked: int) -> tuple[str, ...]:
+def query_notes(strategy: Strategy, selection: Selection, num_asked: int) -> tuple[str, ...]:
+    """Say what a caller should know of a selection beside the picks: too few of them, or by another rule."""
     notes = []
     num_picks = len(selection.indices)
     if num_picks < num_asked:

@@ -2,14 +2,13 @@
 
 import csv
 import hashlib
-import io
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 import msgspec
 
-from jaxal.data.cache_files import read_sealed, write_sealed
+from jaxal.data.cache_files import file_sha256, read_sealed, write_sealed
 from jaxal.data.manifest import ShardName, csv_text, write_text
 from jaxal.data.shard_files import ShardFacts
 from jaxal.errors import DataError
@@ -21,7 +20,8 @@ __all__ = [
     "MadeBy",
     "Manifest",
     "digest_of",
-    "has_ids",
+    "has_its_ids",
+    "iterate_ids",
     "key_of",
     "read_ids",
     "read_manifest",
@@ -173,22 +173,22 @@ def read_manifest(folder: Path) -> Manifest | None:
     return manifest if manifest is not None and manifest.format_version == FORMAT_VERSION else None
 
 
+def has_its_ids(folder: Path, manifest: Manifest) -> bool:
+    """Tell whether the ids of a finished folder are those that were written."""
+    try:
+        return file_sha256(folder / SAMPLES) == manifest.samples_sha256
+    except OSError:
+        return False
+
+
+def iterate_ids(folder: Path) -> Iterator[str]:
+    """Read the ids of a folder's rows one by one; `has_its_ids` says whether they can be trusted."""
+    with open(folder / SAMPLES, encoding="utf-8", newline="") as file:
+        rows = csv.reader(file, strict=True)
+        next(rows)
+        yield from (name for _, name in rows)
+
+
 def read_ids(folder: Path, manifest: Manifest) -> list[str] | None:
     """Read the ids of a finished folder's rows; None where the file is not the one that was written."""
-    data = _sound_samples(folder, manifest)
-    if data is None:
-        return None
-    return [name for _, name in list(csv.reader(io.StringIO(data.decode(), newline=""), strict=True))[1:]]
-
-
-def has_ids(folder: Path, manifest: Manifest) -> bool:
-    """Return whether the file that names a finished folder's rows is the one that was written; no name is read."""
-    return _sound_samples(folder, manifest) is not None
-
-
-def _sound_samples(folder: Path, manifest: Manifest) -> bytes | None:
-    try:
-        data = (folder / SAMPLES).read_bytes()
-    except OSError:
-        return None
-    return data if hashlib.sha256(data).hexdigest() == manifest.samples_sha256 else None
+    return list(iterate_ids(folder)) if has_its_ids(folder, manifest) else None

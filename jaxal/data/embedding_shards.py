@@ -29,7 +29,7 @@ from jaxal.data.embedding_manifest import (
     EmbeddingsOf,
     MadeBy,
     Manifest,
-    has_ids,
+    has_its_ids,
     key_of,
     read_manifest,
     samples_text,
@@ -113,7 +113,7 @@ def make_embeddings(
         folder.mkdir(parents=True, exist_ok=True)
         _claim(folder, of, key_of(of, made_by), setting)
         finished = read_manifest(folder)
-        if finished is not None and has_ids(folder, finished) and not _damaged(folder, finished):
+        if finished is not None and has_its_ids(folder, finished) and not _damaged(folder, finished):
             return _opened(folder, finished, num_made=0)
         return _make(folder, of, made_by, embed, ids, class_names, setting, on_embedded)
     except OSError as error:
@@ -153,7 +153,7 @@ def open_embeddings(folder: Path, where: str, of: EmbeddingsOf | None = None) ->
             )
         )
     damaged = _damaged(folder, manifest)
-    if not has_ids(folder, manifest):
+    if not has_its_ids(folder, manifest):
         damaged.append(Problem(SAMPLES, "file that is not the one that was written"))
     if damaged:
         raise refusal(damaged, heading=where, advice=again)

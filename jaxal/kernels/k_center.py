@@ -1,44 +1,64 @@
-"""Greedy k-center (core-set) selection, Sener and Savarese 2018: the textbook's picks, many for one pass of the pool.
-
-Distances to the nearest center only fall while centers are added. So the farthest M rows can be searched alone, as long
-as the best of them stays ahead of the distance that the best row outside had when the block began; only then are all
-picks of the block folded into the pool, by one matrix product.
-"""
+"""Greedy k-center (core-set) selection, Sener and Savarese 2018: the textbook's picks, many for one pass."""
 
 import functools
-from typing import NamedTuple
+from collections.abc import Callable
 
 import jax
 import jax.numpy as jnp
 
 from jaxal.kernels.cached_blocks import rows_per_cached_block
 from jaxal.kernels.distances import embedding_geometry, embedding_points, mean_embedding
-from jaxal.kernels.masking import first_argmax, top_values
+from jaxal.kernels.farthest_first import CANDIDATES, PICKS_PER_PASS, farthest_first, nothing_outside
+from jaxal.kernels.masking import first_argmax
 from jaxal.kernels.nearest_center import Geometry, Points, fold_centers, take
 from jaxal.kernels.progress import tell
 from jaxal.typing import Array, Bool, Float, Int32
 
-__all__ = ["k_center", "nearest_center_distances"]
+__all__ = ["CENTERS_PER_PASS", "fold_all_centers", "k_center", "k_center_block_size", "nearest_center_distances"]
 
-# The rows that are searched between two passes over the pool, and how many of them may be picked: both in the range
-# where neither the search nor the passes dominate.
-CANDIDATES = 512
-PICKS_PER_PASS = 256
 # The centers there are from the start are folded in so many at a time: wide products run faster, and what is left of
 # them fills up less in narrow ones.
 CENTERS_PER_PASS = (512, 128)
 
 
-class _Candidates(NamedTuple):
-    """The search among the farthest rows, [M] and [B]."""
+def k_center_block_size(num_rows: int, width: int) -> int:
+    """Choose the rows of a block for a pass over embeddings that measures them against new centers."""
+    return rows_per_cached_block(4 * (2 * width + 3 * CENTERS_PER_PASS[0]), num_rows)
 
-    nearest: Array
-    is_free: Array
-    picks: Array  # int32 [B], places among the candidates
-    distances: Array  # [B], squared, when picked
-    num_picks: Array
-    best: Array  # the next pick, valid while is_ahead
-    is_ahead: Array
+
+def fold_all_centers(
+    geometry: Geometry,
+    points: Points,
+    nearest: Float[Array, " N"],
+    centers: Callable[[Array], Points],
+    num_centers: Int32[Array, ""],
+    block_size: int,
+) -> Float[Array, " N"]:
+    """Lower each row's squared distance to its nearest center by any number of further centers.
+
+    Args:
+        geometry: of the points.
+        points: of the rows.
+        nearest: what is known so far, +inf for nothing.
+        centers: numbers [B] -> the centers of these numbers; what numbers beyond the last give is not looked at.
+        num_centers: how many there are.
+        block_size: rows per block; changes memory only.
+
+    Cost: a product of N rows by the centers there are, filled up to the next 128.
+    """
+
+    def fold_in(number: Array, nearest: Array, *, done: Array, width: int) -> Array:
+        tell("centers", done + number * width, num_centers)
+        numbers = done + number * width + jnp.arange(width, dtype=jnp.int32)
+        return fold_centers(geometry, points, nearest, centers(numbers), numbers < num_centers, block_size)
+
+    done = jnp.asarray(0, jnp.int32)
+    for width in CENTERS_PER_PASS:
+        left, is_last = num_centers - done, width == CENTERS_PER_PASS[-1]
+        num_passes = -(-left // width) if is_last else left // width
+        nearest = jax.lax.fori_loop(0, num_passes, functools.partial(fold_in, done=done, width=width), nearest)
+        done += num_passes * width
+    return nearest
 
 
 def nearest_center_distances(
@@ -46,25 +66,20 @@ def nearest_center_distances(
 ) -> Float[Array, " N"]:
     """Square each row's distance to its nearest center; inf where there is no center at all.
 
-    Cost: a product of N rows by the centers there are, filled up to the next 128.
+    Cost: that of `fold_all_centers`.
     """
     num_rows = is_center.shape[0]
     num_centers = jnp.sum(is_center, dtype=jnp.int32)
     (rows,) = jnp.nonzero(is_center, size=num_rows, fill_value=num_rows)
-
-    def fold_in(number: Array, nearest: Array, *, done: Array, width: int) -> Array:
-        tell("centers", done + number * width, num_centers)
-        numbers = done + number * width + jnp.arange(width, dtype=jnp.int32)
-        centers = take(points, rows.at[numbers].get(mode="clip"))
-        return fold_centers(geometry, points, nearest, centers, numbers < num_centers, block_size)
-
-    nearest, done = jnp.full(num_rows, jnp.inf, points[0].dtype), jnp.asarray(0, jnp.int32)
-    for width in CENTERS_PER_PASS:
-        left, is_last = num_centers - done, width == CENTERS_PER_PASS[-1]
-        num_passes = -(-left // width) if is_last else left // width
-        nearest = jax.lax.fori_loop(0, num_passes, functools.partial(fold_in, done=done, width=width), nearest)
-        done += num_passes * width
-    return nearest
+    nothing = jnp.full(num_rows, jnp.inf, points[0].dtype)
+    return fold_all_centers(
+        geometry,
+        points,
+        nothing,
+        lambda numbers: take(points, rows.at[numbers].get(mode="clip")),
+        num_centers,
+        block_size,
+    )
 
 
 def k_center(
@@ -102,88 +117,25 @@ def k_center(
     """
     num_rows, width = embeddings.shape
     num_picks = jnp.minimum(jnp.minimum(num_wanted, query_size), jnp.sum(is_selectable, dtype=jnp.int32))
-    num_candidates = min(num_candidates, num_rows)
-    per_pass = min(picks_per_pass, 1 << max(query_size - 1, 0).bit_length())
     middle = mean_embedding(embeddings, is_center | is_selectable)
     geometry, points = embedding_geometry(middle), embedding_points(embeddings, middle)
-    block_size = rows_per_cached_block(4 * (2 * width + 3 * CENTERS_PER_PASS[0]), num_rows)
-
-    def search(nearest: Array, is_free: Array, num_left: Array) -> tuple[Array, _Candidates]:
-        """Run the greedy among the farthest rows while it is sure to be that of the whole pool."""
-        value = jnp.where(is_free, nearest, -jnp.inf)
-        distances, farthest = top_values(value, min(num_candidates + 1, num_rows))
-        # The best row outside, in the order of the picks: by distance, then by row.
-        has_outside = num_candidates < num_rows
-        outside_value = distances[-1] if has_outside else jnp.asarray(-jnp.inf, value.dtype)
-        outside_row = farthest[-1] if has_outside else jnp.asarray(num_rows, jnp.int32)
-        rows = farthest[:num_candidates]
-        candidates = take(points, rows)
-
-        def with_best(state: _Candidates) -> _Candidates:
-            values = jnp.where(state.is_free, state.nearest, -jnp.inf)
-            highest = jnp.max(values)
-            best = jnp.argmin(jnp.where(state.is_free & (values == highest), rows, num_rows)).astype(jnp.int32)
-            is_before = (highest > outside_value) | ((highest == outside_value) & (rows[best] < outside_row))
-            return state._replace(best=best, is_ahead=is_before & (highest > -jnp.inf))
-
-        def goes_on(state: _Candidates) -> Array:
-            return state.is_ahead & (state.num_picks < jnp.minimum(per_pass, num_left))
-
-        def pick(state: _Candidates) -> _Candidates:
-            return with_best(
-                state._replace(
-                    nearest=jnp.minimum(
-                        state.nearest, geometry.by_differences(candidates, take(candidates, state.best[None]))
-                    ),
-                    is_free=state.is_free.at[state.best].set(False),
-                    picks=state.picks.at[state.num_picks].set(state.best),
-                    distances=state.distances.at[state.num_picks].set(state.nearest[state.best]),
-                    num_picks=state.num_picks + 1,
-                )
-            )
-
-        start = _Candidates(
-            nearest=distances[:num_candidates],
-            is_free=is_free[rows],
-            picks=jnp.full(per_pass, num_candidates, jnp.int32),
-            distances=jnp.full(per_pass, jnp.nan, value.dtype),
-            num_picks=jnp.asarray(0, jnp.int32),
-            best=jnp.asarray(0, jnp.int32),
-            is_ahead=jnp.asarray(True),
-        )
-        return rows, jax.lax.while_loop(goes_on, pick, with_best(start))
-
-    def add_picks(carry: tuple[Array, ...]) -> tuple[Array, ...]:
-        nearest, is_free, indices, distances, num_done = carry
-        rows, found = search(nearest, is_free, num_picks - num_done)
-        picked = rows.at[found.picks].get(mode="fill", fill_value=num_rows)
-        is_pick = picked < num_rows
-        num_after = num_done + found.num_picks
-        tell("picks", num_after, num_picks)
-        places = jnp.where(is_pick, num_done + jnp.arange(per_pass, dtype=jnp.int32), query_size)
-        nearest = jax.lax.cond(
-            num_after < num_picks,  # nobody looks at the distances after the last pick
-            lambda: fold_centers(geometry, points, nearest, take(points, picked), is_pick, block_size),
-            lambda: nearest,
-        )
-        return (
-            nearest,
-            is_free.at[picked].set(False, mode="drop"),
-            indices.at[places].set(picked, mode="drop"),
-            distances.at[places].set(jnp.sqrt(found.distances), mode="drop"),
-            num_after,
-        )
-
+    block_size = k_center_block_size(num_rows, width)
     opens = (num_picks > 0) & ~jnp.any(is_center)
     opening = first_argmax(jnp.where(is_selectable, first_priority, -jnp.inf))
     is_opening = opens & (jnp.arange(num_rows, dtype=jnp.int32) == opening)
     is_opening_pick = opens & (jnp.arange(query_size, dtype=jnp.int32) == 0)
-    start = (
+    indices, distances, _ = farthest_first(
+        geometry,
+        points,
         nearest_center_distances(geometry, points, is_center | is_opening, block_size),
         is_selectable & ~is_opening,
         jnp.where(is_opening_pick, opening, num_rows),
         jnp.where(is_opening_pick, jnp.inf, jnp.full(query_size, jnp.nan, embeddings.dtype)),
         opens.astype(jnp.int32),
+        num_picks,
+        nothing_outside(num_rows),
+        block_size=block_size,
+        num_candidates=num_candidates,
+        picks_per_pass=picks_per_pass,
     )
-    _, _, indices, distances, _ = jax.lax.while_loop(lambda carry: carry[-1] < num_picks, add_picks, start)
     return indices, indices < num_rows, distances

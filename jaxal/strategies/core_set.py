@@ -9,9 +9,15 @@ from jaxal.kernels.k_center import k_center
 from jaxal.pool import Query, is_selectable
 from jaxal.strategies.random import row_bits
 from jaxal.strategies.strategy import AcquisitionInfo, AcquisitionInputs, Strategy, num_to_pick, stateless
-from jaxal.typing import Array, Float, PRNGKey
+from jaxal.typing import Array, Float, Int32, PRNGKey
 
-__all__ = ["core_set", "cover"]
+__all__ = ["core_set", "cover", "opening_priority"]
+
+
+def opening_priority(key: PRNGKey, sample_ids: Int32[Array, " N"]) -> Float[Array, " N"]:
+    """Draw for each row how early it would open where nothing is labeled, the highest first."""
+    high_bits, _ = row_bits(key, sample_ids)
+    return high_bits.astype(jnp.float32)
 
 
 def cover(key: PRNGKey, inputs: AcquisitionInputs, query_size: int) -> tuple[Query, Float[Array, " Q"]]:
@@ -20,12 +26,11 @@ def cover(key: PRNGKey, inputs: AcquisitionInputs, query_size: int) -> tuple[Que
     Returns:
         (query, distance of each pick to its nearest center when it was picked).
     """
-    high_bits, _ = row_bits(key, inputs.sample_ids)
     indices, is_valid, distances = k_center(
         inputs.embeddings,
         inputs.pool.labels >= 0,
         is_selectable(inputs.pool),
-        high_bits.astype(jnp.float32),
+        opening_priority(key, inputs.sample_ids),
         num_to_pick(inputs, query_size),
         query_size,
     )

@@ -9,7 +9,7 @@ from jaxal.pool import EXCLUDED
 from jaxal.strategies.strategy import AcquisitionInputs, Strategy
 from jaxal.typing import Array, Float, LinearHead
 
-__all__ = ["check_inputs", "check_shapes", "refuse_rows"]
+__all__ = ["NOT_FINITE", "TOO_LONG", "check_head", "check_inputs", "check_shapes", "refuse_rows"]
 
 NOT_FINITE = "hold NaN or infinity (or numbers beyond float32)"
 TOO_LONG = "are so long (9e18 or more) that squared distances leave float32; scale them down"
@@ -32,9 +32,7 @@ def check_inputs(strategy: Strategy, inputs: AcquisitionInputs, num_classes: int
         raise InputError(f"{strategy.name} needs {', '.join(missing)}, which is not given")
     check_shapes(inputs, num_classes)
     if inputs.head is not None:
-        for part, values in inputs.head._asdict().items():
-            if not jnp.all(jnp.isfinite(values)):
-                raise InputError(f"head.{part}: holds NaN or infinity (or numbers beyond float32)")
+        _refuse_infinite(inputs.head)
     is_wrong = (inputs.pool.labels >= num_classes) | (inputs.pool.labels < EXCLUDED)
     refuse_rows("labels", is_wrong, f"lie outside -2 … {num_classes - 1}")
     is_used = inputs.pool.labels != EXCLUDED
@@ -65,7 +63,7 @@ def check_shapes(inputs: AcquisitionInputs, num_classes: int) -> None:
     _check_shape("labels", inputs.pool.labels, "[N]", sizes, (1,))
     _check_shape("sample_ids", inputs.sample_ids, "[N]", sizes, (1,))
     if inputs.head is not None:
-        _check_head(inputs.head, sizes)
+        _check_head_shapes(inputs.head, sizes)
     if inputs.logits is not None:
         _check_shape("logits", inputs.logits, "[N, C]", sizes, (1, 1))
     if inputs.mc_logits is not None:
@@ -74,7 +72,27 @@ def check_shapes(inputs: AcquisitionInputs, num_classes: int) -> None:
         _check_shape("source_logits", inputs.source_logits, "[N, S], S at least 2", sizes, (1, 2))
 
 
-def _check_head(head: LinearHead, sizes: dict[str, int]) -> None:
+def check_head(head: LinearHead, sizes: dict[str, int]) -> None:
+    """Refuse a head by itself, as `check_inputs` would.
+
+    Args:
+        head: of the model.
+        sizes: D and C.
+
+    Raises:
+        InputError: its shapes are others (a transpose is told), or it holds NaN or infinity.
+    """
+    _check_head_shapes(head, sizes)
+    _refuse_infinite(head)
+
+
+def _refuse_infinite(head: LinearHead) -> None:
+    for part, values in head._asdict().items():
+        if not jnp.all(jnp.isfinite(values)):
+            raise InputError(f"head.{part}: {NOT_FINITE.replace('hold ', 'holds ')}")
+
+
+def _check_head_shapes(head: LinearHead, sizes: dict[str, int]) -> None:
     wanted = (sizes["D"], sizes["C"])
     if head.weight.shape == wanted[::-1] != wanted:
         raise InputError(

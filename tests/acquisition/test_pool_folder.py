@@ -1,6 +1,9 @@
 """`jaxal select` on a folder made by `jaxal embed`, with labels in a CSV file."""
 
 import shutil
+import subprocess
+import sys
+import time
 from pathlib import Path
 
 import numpy as np
@@ -151,3 +154,84 @@ def test_a_strategy_that_needs_more_says_so(folder, capsys):
 def test_an_unfinished_folder_is_refused(folder, capsys):
     shutil.copytree("emb", "half", ignore=lambda *_: ["embeddings.json"])
     assert refused(capsys, words("random", pool="half"), 1).startswith("half: no embeddings.json in it")
+
+
+def test_streamed_from_the_disk_it_is_the_same(folder, capsysbinary):
+    rng = np.random.default_rng(2)
+    np.savez("head.npz", head_weight=rng.normal(size=(NUMBERS.shape[1], 3)), head_bias=np.zeros(3))
+    expected, _ = selected(capsysbinary, words("entropy", "--head", "head.npz"))
+    before = files_of(Path(folder))
+    streamed = words("entropy", "--head", "head.npz", "--stream", "state")
+    for _ in range(2):  # the second time from what was kept
+        rows, warned = selected(capsysbinary, streamed)
+        assert [(row["id"], row["index"]) for row in rows] == [(row["id"], row["index"]) for row in expected]
+        np.testing.assert_allclose(
+            *(np.array([float(row["score"]) for row in each]) for each in (rows, expected)), 1e-5
+        )
+        assert warned == ""
+    assert files_of(Path(folder)) == before
+    assert main([*streamed, "--seed", "1"]) == 1
+    assert "state: holds the state of another selection; nothing was changed:" in capsysbinary.readouterr().err.decode()
+
+
+def test_streaming_is_refused_where_it_cannot_be(folder, capsys):
+    np.savez("pool.npz", embeddings=NUMBERS, labels=LABELS)
+    np.savez("head.npz", head_weight=np.zeros((3, 6)), head_bias=np.zeros(3))
+    np.savez("half.npz", head_weight=np.zeros((6, 3)))
+    for arguments, code, message in (
+        (words("random", "--stream", "state", pool="pool.npz", labels=()), 2, "--stream: belongs to a folder"),
+        (words("random", "--stream", "emb/state"), 1, "stream: emb/state lies in the pool's own folder"),
+        (words("random", "--stream", "state", "--out", "state/query.csv"), 1, "out: state/query.csv lies in state"),
+        (words("entropy", "--stream", "state", "--head", "head.npz"), 1, "head.weight: expected shape [D, C] = [6, 3]"),
+        (words("entropy", "--stream", "state", "--head", "half.npz"), 1, "half.npz: holds head_weight; a head is"),
+        (words("entropy", "--head", "absent.npz"), 1, "absent.npz: cannot read the head: no such file"),
+    ):
+        assert refused(capsys, arguments, code).startswith(message)
+    assert not Path("state").exists()
+
+
+# Small blocks, each of which is kept.
+OFTEN = """
+import sys
+from jaxal.acquisition import streamed, streamed_rows
+from jaxal.cli import main
+streamed_rows.SECONDS_BETWEEN_SAVES = 0.0
+streamed.select_streamed.__kwdefaults__["read_bytes"] = 2**17
+sys.exit(main(sys.argv[1:]))
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("strategy", ["core_set", "cb_dal"])
+def test_a_killed_command_goes_on_to_the_same_picks(folder, tmp_path, strategy):
+    numbers = np.random.default_rng(3).normal(size=(8000, 16)).astype(np.float32)
+    ids = tuple(map(str, range(len(numbers))))
+    made(tmp_path / "large", numbers, ids=ids)
+    write_labels([f"{row},{CLASSES[row % 3]}" for row in range(30)])
+    np.savez("head.npz", head_weight=numbers[:3].T, head_bias=np.zeros(3))
+
+    def started(state, out):
+        more = ("--head", "head.npz", "--budget", "300", "--stream", state, "--out", out)
+        return subprocess.Popen([sys.executable, "-c", OFTEN, *words(strategy, *more, pool="large")])
+
+    assert started("whole", "whole.csv").wait() == 0
+    num_killed = 0
+    while num_killed < 4:
+        process, before = started("state", "query.csv"), digest_of_state()
+        while process.poll() is None and digest_of_state() == before:
+            time.sleep(0.002)
+        if process.poll() is not None:
+            break
+        process.kill()  # just after a save, while what is earlier is cleared away and the next block is worked on
+        process.wait()
+        num_killed += 1
+    assert num_killed >= 3
+    assert started("state", "query.csv").wait() == 0
+    assert Path("query.csv").read_text() == Path("whole.csv").read_text()
+
+
+def digest_of_state():
+    try:
+        return Path("state/state.json").read_bytes()
+    except OSError:
+        return b""
