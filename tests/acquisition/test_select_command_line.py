@@ -28,7 +28,7 @@ from jaxal.cli import main
         (words("mpps", "--bugdet", "3"), "unknown flag --bugdet (did you mean --budget?)"),
         (
             words("mpps", "--zzz", "3"),
-            "unknown flag --zzz (known are --budget, --labels, --memory, --out, --seed, --strategy)",
+            "unknown flag --zzz (known are --budget, --head, --labels, --memory, --out, --seed, --strategy, --stream)",
         ),
         (words("3"), "strategy: expected a name, a table (dict) or a strategy's config, got int"),
     ],
