@@ -27,6 +27,7 @@ def test_no_label_at_all_at_the_start(tmp_path):
         assert (row["auroc"] == "") == (row["accuracy"] == "") == (row["round"] == "0")
 
 
+@pytest.mark.slow
 def test_a_query_beyond_the_pool(tmp_path):
     rows = run(tmp_path, schedule={"initial_fraction": 0.5, "query_size": 500, "num_rounds": 3}, arms=ARMS[-1:])
     pool = int(rows[-1]["num_labeled"])
