@@ -74,15 +74,6 @@ def cells(folder):
     return {place: float(ours) if ours else None for place, ours in found.items()}
 
 
-@pytest.fixture(scope="module", autouse=True)
-def _without_curves():
-    """Reports are drawn again and again here, and their curves are most of the time that takes."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("jaxal.study.runner.draw_learning_curves", lambda *_, **__: None)
-        patch.setattr("jaxal.report.page.curve_pictures", lambda _: [])
-        yield
-
-
 @pytest.fixture(scope="module")
 def family(tmp_path_factory):
     """A family of two members: (its file, its folder, that folder as --only second had left it)."""
