@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 import jax
 
 from jaxal.config.family import Family, members_named
+from jaxal.config.jobs import Job
 from jaxal.config.study import StudyConfig
 from jaxal.errors import JaxalError, StoreError
 from jaxal.report.family_page import FamilyReport, MemberShown, write_family_report
@@ -15,11 +16,12 @@ from jaxal.report.paper_tables import LaidTable
 from jaxal.store import signals
 from jaxal.store.run_folder import CONFIG
 from jaxal.study.beside_paper import check_tables, is_begun, lay_tables, write_tables
+from jaxal.study.jobs import run_job
 from jaxal.study.plan import StudyPlan
-from jaxal.study.results import count_rounds, result_rows
+from jaxal.study.results import count_rounds, result_rows, run_folder
 from jaxal.study.runner import StudyListener, prepare_study, run_study
 
-__all__ = ["FamilyResult", "MemberResult", "prepare_family", "run_family"]
+__all__ = ["FamilyResult", "MemberResult", "prepare_family", "run_family", "run_family_job"]
 
 # Files of the family beside the folders of its members.
 PAGE, TABLES = "report.html", "tables.csv"
@@ -123,6 +125,29 @@ def run_family(
         for name, study in family.members
     )
     return FamilyResult(workdir, members, tables)
+
+
+def run_family_job(
+    family: Family, job: Job, workdir: str | Path | None = None, listener: StudyListener | None = None
+) -> tuple[Path, bool]:
+    """Run one job of a family, as `run_job` does, in the folders of `run_family`, which makes tables and page of them.
+
+    Returns:
+        (the folder of the arm and seed, whether there was anything to do).
+
+    Raises:
+        HeldError, ConfigError, DataError, StoreError: as `run_job`; or the family's folder holds something else.
+    """
+    check_tables(family.tables)
+    folder, study = (
+        Path(workdir) if workdir is not None else Path("runs") / family.name,
+        dict(family.members)[job.member],
+    )
+    if not family.is_one_study:
+        _refuse_other_folders(family, folder)
+        folder /= job.member
+    is_new = run_job(study, job.arm, job.seed, folder, listener)
+    return run_folder(folder, job.arm, job.seed), is_new
 
 
 def _refuse_other_folders(family: Family, workdir: Path) -> None:
