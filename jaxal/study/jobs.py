@@ -6,13 +6,21 @@ import tomllib
 from pathlib import Path
 
 from jaxal.config.reading import config_text, recheck_study
-from jaxal.config.study import StudyConfig
+from jaxal.config.study import ArmConfig, StudyConfig
 from jaxal.store import lock, run_folder, signals
 from jaxal.store.run_folder import CONFIG
 from jaxal.study import results
-from jaxal.study.runner import StudyListener, environment_of, open_study, polling, remaining_steps, run_arm
+from jaxal.study.runner import (
+    OpenStudy,
+    StudyListener,
+    environment_of,
+    open_study,
+    polling,
+    remaining_steps,
+    run_arm,
+)
 
-__all__ = ["run_job"]
+__all__ = ["run_free_jobs", "run_job"]
 
 SECONDS_BETWEEN_LOOKS = 0.05
 
@@ -59,20 +67,49 @@ def run_job(
         _join_run(workdir, text, document, environment_of(opened))
         if not is_begun:
             stack.enter_context(lock.hold(folder))
-        (plan,) = (each for each in opened.plan.arms if each.name == arm)
-        listener.on_plan(opened.plan, remaining_steps(study, [plan], [seed], workdir))
-        run_arm(
-            study,
-            of_arm,
-            plan,
-            seed,
-            opened.dataset_of,
-            workdir,
-            listener,
-            lambda: None,
-            lambda _: contextlib.nullcontext(),
-        )
+        _run(study, opened, of_arm, seed, workdir, listener)
     return True
+
+
+def run_free_jobs(study: StudyConfig, workdir: Path, begin_at: float, listener: StudyListener) -> bool:
+    """Run every arm and seed that is not finished and that nobody else is at; the data is opened once for all.
+
+    Args:
+        study: the config, checked.
+        workdir: the study's run folder.
+        begin_at: in [0, 1): where in the list of jobs to begin, so that processes that share it seldom meet.
+        listener: told of progress.
+
+    Returns:
+        Whether all jobs are finished.
+
+    Raises:
+        ConfigError, DataError, StoreError: as `run_study`.
+    """
+    jobs = [(arm, seed) for arm in study.arms for seed in study.seeds]
+    first = int(begin_at * len(jobs))
+
+    def unfinished() -> list[tuple[ArmConfig, int]]:
+        ordered = [*jobs[first:], *jobs[:first]]
+        return [(arm, seed) for arm, seed in ordered if not results.has_finished(study, arm, seed, workdir)]
+
+    if unfinished():
+        opened, text = open_study(study, listener), config_text(study)
+        _join_run(workdir, text, tomllib.loads(text), environment_of(opened))
+        for arm, seed in unfinished():
+            with contextlib.suppress(lock.HeldError), lock.hold(results.run_folder(workdir, arm.name, seed)):
+                _run(study, opened, arm, seed, workdir, listener)
+    return not unfinished()
+
+
+def _run(
+    study: StudyConfig, opened: OpenStudy, arm: ArmConfig, seed: int, workdir: Path, listener: StudyListener
+) -> None:
+    """Run a job whose folder is held."""
+    (plan,) = (each for each in opened.plan.arms if each.name == arm.name)
+    listener.on_plan(opened.plan, remaining_steps(study, [plan], [seed], workdir))
+    held = contextlib.nullcontext()
+    run_arm(study, arm, plan, seed, opened.dataset_of, workdir, listener, lambda: None, lambda _: held)
 
 
 def _join_run(workdir: Path, text: str, document: dict, environment: dict) -> None:

@@ -1,10 +1,12 @@
 """A study in jobs: the lines that name them, what is refused, and processes that share them."""
 
 import itertools
+import json
 import os
 import shlex
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 import tomli_w
@@ -21,6 +23,12 @@ def listed(words, capsys):
     assert main([*words, "--list"]) == 0
     jobs = [shlex.split(line) for line in capsys.readouterr().out.splitlines()]
     return [job[job.index("run") :] for job in jobs]
+
+
+def asked(path):
+    """Return what each round of a journal asked and learned."""
+    events = map(json.loads, path.read_text().splitlines())
+    return [(event["round"], event["ids"], event.get("labels")) for event in events if event["event"] != "round"]
 
 
 @pytest.fixture
@@ -114,3 +122,28 @@ def test_two_processes_share_a_list_and_one_is_killed(finished, config, tmp_path
         assert main([*job[:-1], "killed"]) == 0
     assert main(elsewhere) == 0
     assert outcome(tmp_path / "killed") == outcome(result.workdir)
+
+
+def test_processes_share_a_family(finished, tmp_path, monkeypatch, capsys):
+    """Two processes leave what one does: journals, tables of the members; and there is nothing left to share then."""
+    _, result = finished
+    monkeypatch.chdir(tmp_path)
+    # Of one seed each: members that other processes can have finished.
+    family = tiny(processes=2, vary={"draw": [{"name": "a", "seeds": [0]}, {"name": "b", "seeds": [1]}]})
+    (tmp_path / "family.toml").write_text(tomli_w.dumps(family))
+    assert main(["run", "family.toml"]) == 0
+    assert "2 processes share the work" in capsys.readouterr().err
+    alone = {path.relative_to(result.workdir): path for path in result.workdir.glob("*/seed-*/journal.jsonl")}
+    for member, seed in (("a", 0), ("b", 1)):
+        for arm in ("cb", "random"):
+            shared = tmp_path / "runs" / "tiny" / member / arm / f"seed-{seed}" / "journal.jsonl"
+            assert asked(shared) == asked(alone[Path(arm) / f"seed-{seed}" / "journal.jsonl"])
+    assert main(["run", "family.toml"]) == 0
+    assert "2 processes share the work" not in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("number", [0, 65, 1.5, True, "2"])
+def test_a_number_of_processes_that_is_none_is_refused(config, tmp_path, capsys, number):
+    (tmp_path / config).write_text(tomli_w.dumps(tiny(processes=number)))
+    assert main(["run", config]) == 2
+    assert f"processes: expected a whole number from 1 to 64, got {number!r}" in capsys.readouterr().err
