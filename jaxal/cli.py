@@ -77,13 +77,18 @@ def entry() -> NoReturn:
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="replace")  # a terminal that cannot show "±" must not end a finished run
     code = main()
-    if code in (INTERRUPTED, TERMINATED):
-        # All that was to be kept is on the disk. A regular end could crash in a compilation that still runs in XLA.
+    if code in (INTERRUPTED, TERMINATED) or (code and _is_among_others()):
+        # All that was to be kept is on the disk. A regular end could crash in a compilation that still runs in XLA, or
+        # wait for other processes.
         for stream in (sys.stdout, sys.stderr):
             with contextlib.suppress(OSError, ValueError):
                 stream.flush()
         os._exit(code)
     sys.exit(code)
+
+
+def _is_among_others() -> bool:
+    return "jax" in sys.modules and sys.modules["jax"].distributed.is_initialized()
 
 
 def _own_flags(words: list[str]) -> tuple[list[str], list[tuple[str, str]]]:
@@ -132,8 +137,13 @@ def _run(command: Run, overrides: list[tuple[str, str]]) -> int:
 
     family = load_family(command.config, overrides)
     members_named(family, command.only)  # a name that nobody has is told before jax is loaded
+    if not command.distributed or command.dry_run:
+        for name in ("coordinator", "num_processes", "process"):
+            if getattr(command, name) is not None:
+                raise ConfigError(f"--{name.replace('_', '-')}: belongs to --distributed, without --dry-run")
 
-    from jaxal import console
+    from jaxal import console, processes
+    from jaxal.study import StudyListener
     from jaxal.study.family import prepare_family, run_family
 
     if command.dry_run:
@@ -143,9 +153,14 @@ def _run(command: Run, overrides: list[tuple[str, str]]) -> int:
         return 0
     _keep_compiled(command.compilation_cache)
     seconds_trunk: list[float] = []
-    with _warnings_as_lines(), console.progress() as listener:
-        listener = listener._replace(on_trunk=seconds_trunk.append)
-        result = run_family(family, command.workdir, command.only, listener)
+    place = processes.Place(command.coordinator, command.num_processes, command.process)
+    with _warnings_as_lines(), processes.joined(place) if command.distributed else contextlib.nullcontext():
+        is_first = processes.is_first()
+        with console.progress() if is_first else contextlib.nullcontext(StudyListener()) as listener:
+            listener = listener._replace(on_trunk=seconds_trunk.append)
+            result = run_family(family, command.workdir, command.only, listener)
+    if not is_first:
+        return 0
     if family.is_one_study:
         console.print_result(result.members[0].table, result.workdir, sum(seconds_trunk, 0.0))
     else:

@@ -24,6 +24,14 @@ class Run:
     """A member of the family to run, not all; may be given several times."""
     dry_run: bool = False
     """Read the config and the data, print what would be done, and write no run folder (resized images are cached)."""
+    distributed: bool = False
+    """Run it in several processes, started alike on each host; clusters (Slurm, Kubernetes, TPU) are detected."""
+    coordinator: str | None = None
+    """With --distributed: HOST:PORT of process 0, where no cluster says it (JAX_COORDINATOR_ADDRESS)."""
+    num_processes: int | None = None
+    """With --distributed: how many there are, where no cluster says it (JAX_NUM_PROCESSES)."""
+    process: int | None = None
+    """With --distributed: the number of this one, from 0, where no cluster says it (JAX_PROCESS_ID)."""
     compilation_cache: bool = True
     """Keep compiled functions in the user's cache folder for the next time (JAXAL_COMPILATION_CACHE=PATH or off)."""
 
