@@ -23,6 +23,7 @@ __all__ = [
     "POOL_AXIS",
     "current_mesh",
     "everywhere",
+    "exchange_rows",
     "first_own_row",
     "fold_over_devices",
     "gathered",
@@ -132,12 +133,27 @@ def everywhere(values: T) -> T:
     return values if mesh is None else jax.lax.with_sharding_constraint(values, NamedSharding(mesh, EVERYWHERE))
 
 
-def take(points: T, rows: Array) -> T:
+def take(points: T, rows: Array, axis: int = 0) -> T:
     """Read some rows of arrays that lie here whole, or of this device's part; rows beyond the last read the last."""
-    return jax.tree.map(lambda array: jnp.take(array, rows, axis=0, mode="clip"), points)
+    return jax.tree.map(lambda array: jnp.take(array, rows, axis=axis, mode="clip"), points)
 
 
-def take_rows(points: T, rows: Array) -> T:
+def exchange_rows(own: Array, rows: Array) -> Array:
+    """Inside `on_each_device`: read rows of the pool, each device those that it asks for; all must ask at once.
+
+    Args:
+        own: this device's rows [n, …].
+        rows: int32 of any shape, the same on all devices; what lies beyond the last row reads 0.
+
+    Cost: a sum of what all devices ask for, of which each device gets its part.
+    """
+    place = jax.lax.all_gather(rows, POOL_AXIS) - first_own_row(own.shape[0])
+    is_own = (place >= 0) & (place < own.shape[0])
+    is_own = is_own.reshape(is_own.shape + (1,) * (own.ndim - 1))
+    return jax.lax.psum_scatter(jnp.where(is_own, take(own, place), 0), POOL_AXIS)
+
+
+def take_rows(points: T, rows: Array, axis: int = 0) -> T:
     """Read some rows of the pool's arrays, for every device; rows beyond the last read the last.
 
     Cost over devices: one sum of as many rows as are read. Only the device that has a row adds anything to it.
@@ -145,22 +161,24 @@ def take_rows(points: T, rows: Array) -> T:
     Args:
         points: arrays [N, …], or a tree of them.
         rows: int32 [B], 0 or more, known to every device.
+        axis: of the rows in the arrays.
     """
     mesh = current_mesh()
     if mesh is None:
-        return take(points, rows)
+        return take(points, rows, axis)
 
     def take_own(points: T, rows: Array) -> T:
         def read(array: Array) -> Array:
-            num_own = array.shape[0]
+            num_own = array.shape[axis]
             last = num_own * mesh.size - 1
             place = jnp.minimum(rows, last) - first_own_row(num_own)
             is_own = (place >= 0) & (place < num_own)
-            is_own = is_own.reshape(is_own.shape + (1,) * (array.ndim - 1))
-            values = jnp.where(is_own, take(array, place), jnp.zeros((), array.dtype))
+            is_own = is_own.reshape(is_own.shape + (1,) * (array.ndim - 1 - axis))
+            values = jnp.where(is_own, take(array, place, axis), jnp.zeros((), array.dtype))
             return values.astype(jnp.int32) if array.dtype == bool else values
 
         summed = jax.lax.psum(jax.tree.map(read, points), POOL_AXIS)
         return jax.tree.map(lambda values, array: values.astype(array.dtype), summed, points)
 
-    return on_each_device(mesh, take_own, (BY_ROWS, EVERYWHERE), EVERYWHERE)(points, rows)
+    by_rows = PartitionSpec(*(None,) * axis, POOL_AXIS)
+    return on_each_device(mesh, take_own, (by_rows, EVERYWHERE), EVERYWHERE)(points, rows)
