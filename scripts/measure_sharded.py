@@ -22,14 +22,14 @@ from pathlib import Path
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jax.sharding import AxisType, NamedSharding, PartitionSpec
 from measure_study import write_block
 
-from jaxal.pool import EXCLUDED
+from jaxal.kernels.pool_mesh import everywhere, pool_mesh
 from jaxal.profiling.made_pools import make_pool
 from jaxal.profiling.sizes import Sizes, strategies_of
 from jaxal.report.tables import markdown
 from jaxal.strategies.registry import make_strategy
+from jaxal.strategies.spread_pool import make_pool_mesh, spread_inputs
 from jaxal.strategies.strategy import AcquisitionInputs, Strategy
 from jaxal.typing import Array
 
@@ -41,41 +41,6 @@ COMPUTATION = re.compile(r"^(?:ENTRY )?%?([\w.\-]+) \(.*\{$")
 CALLED = re.compile(r"(?:calls|to_apply|true_computation|false_computation)=%?([\w.\-]+)")
 BRANCHES = re.compile(r"branch_computations=\{([^}]*)\}")
 LOOP = re.compile(r"(?:condition|body)=%?([\w.\-]+)")
-
-
-def padded(inputs: AcquisitionInputs, num_rows: int) -> AcquisitionInputs:
-    """Fill a pool up with rows that may never be asked."""
-
-    def fill(array: Array | None, axis: int = 0, value: int = 0) -> Array | None:
-        if array is None:
-            return None
-        widths = [(0, num_rows - array.shape[axis] if each == axis else 0) for each in range(array.ndim)]
-        return jnp.pad(array, widths, constant_values=value)
-
-    pool = inputs.pool._replace(
-        labels=fill(inputs.pool.labels, value=EXCLUDED), queried_at=fill(inputs.pool.queried_at, value=-1)
-    )
-    return inputs._replace(
-        pool=pool,
-        embeddings=fill(inputs.embeddings),
-        sample_ids=fill(inputs.sample_ids),
-        logits=fill(inputs.logits),
-        mc_logits=fill(inputs.mc_logits, axis=1),
-        source_logits=fill(inputs.source_logits),
-    )
-
-
-def spread(inputs: AcquisitionInputs, num_devices: int) -> AcquisitionInputs:
-    """Pad a pool to a multiple of the devices, and lay its rows out over them."""
-    inputs = padded(inputs, -(-len(inputs.sample_ids) // num_devices) * num_devices)
-    mesh = jax.make_mesh((num_devices,), ("pool",), axis_types=(AxisType.Auto,), devices=jax.devices()[:num_devices])
-    num_rows = len(inputs.sample_ids)
-
-    def place(array: Array) -> Array:
-        axes = ["pool" if size == num_rows else None for size in array.shape]
-        return jax.device_put(array, NamedSharding(mesh, PartitionSpec(*axes)))
-
-    return jax.tree.map(place, inputs)
 
 
 def collectives(text: str) -> tuple[Counter[int], int]:
@@ -107,12 +72,19 @@ def collectives(text: str) -> tuple[Counter[int], int]:
     return counts, largest
 
 
-def picks_of(strategy: Strategy, inputs: AcquisitionInputs) -> tuple[np.ndarray, Counter[int], int]:
+def picks_of(
+    strategy: Strategy, inputs: AcquisitionInputs, num_devices: int | None = None
+) -> tuple[np.ndarray, Counter[int], int]:
     """Choose once; returns the picks in their order, and the collectives of the compiled program."""
+    mesh = None
+    if num_devices is not None:
+        mesh = make_pool_mesh(jax.devices()[:num_devices])
+        inputs = spread_inputs(inputs, mesh)
 
     def acquire(key: Array, inputs: AcquisitionInputs) -> Array:
-        query, _, _ = strategy.acquire(key, strategy.init(inputs), inputs, SIZES.query_size)
-        return jnp.where(query.is_valid, query.indices, -1)
+        with pool_mesh(mesh):
+            query, _, _ = strategy.acquire(key, strategy.init(inputs), inputs, SIZES.query_size)
+            return everywhere(jnp.where(query.is_valid, query.indices, -1))
 
     compiled = jax.jit(acquire).lower(jax.random.key(1), inputs).compile()
     return np.asarray(compiled(jax.random.key(1), inputs)), *collectives(compiled.as_text() or "")
@@ -125,7 +97,7 @@ def measure(strategy: Strategy) -> dict[str, str]:
     assert len(set(expected[expected >= 0].tolist())) == SIZES.query_size
     row, counts, largest = {"strategy": strategy.name}, Counter[int](), 0
     for number in DEVICES:
-        found, counts, largest = picks_of(strategy, spread(inputs, number))
+        found, counts, largest = picks_of(strategy, inputs, number)
         num_same = int(np.argmin(np.append(found == expected, False)))
         row[f"{number} device{'s' if number > 1 else ''}"] = (
             "same" if num_same == len(expected) else f"first {num_same} of {len(expected)}"
