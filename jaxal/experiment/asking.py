@@ -17,6 +17,7 @@ from jaxal.experiment.keys import ACQUIRE, DRAW_HEADS
 from jaxal.experiment.layout import lay_out_pool, new_kept, off_mesh, spread_own, spread_pool
 from jaxal.experiment.setup import Experiment, is_fitted
 from jaxal.experiment.state import ExperimentState, round_key
+from jaxal.kernels.pool_mesh import pool_mesh
 from jaxal.pool import EXCLUDED, UNLABELED, Query, enter_labels
 from jaxal.strategies.inputs import check_inputs
 from jaxal.strategies.strategy import AcquisitionInfo, AcquisitionInputs, Strategy
@@ -178,10 +179,14 @@ def _compile(
     if mesh is not None:
         everywhere = NamedSharding(mesh, PartitionSpec())
         kept = jax.tree.map(lambda each: each.sharding or everywhere, shapes[1])
-        choose = jax.jit(_acquire, static_argnums=(0, 4), out_shardings=(everywhere, kept, everywhere))
-    return choose.lower(strategy, *shapes, query_size).compile()
+        choose = jax.jit(_acquire, static_argnums=(0, 4, 5), out_shardings=(everywhere, kept, everywhere))
+    return choose.lower(strategy, *shapes, query_size, mesh).compile()
 
 
-@functools.partial(jax.jit, static_argnums=(0, 4))
-def _acquire(strategy: Strategy, key: Array, state: Any, inputs: AcquisitionInputs, query_size: int) -> Any:
-    return strategy.acquire(key, state, inputs, query_size)
+@functools.partial(jax.jit, static_argnums=(0, 4, 5))
+def _acquire(
+    strategy: Strategy, key: Array, state: Any, inputs: AcquisitionInputs, query_size: int, mesh: Mesh | None
+) -> Any:
+    """Acquire; the mesh is static because it is looked up while tracing."""
+    with pool_mesh(mesh):
+        return strategy.acquire(key, state, inputs, query_size)

@@ -8,6 +8,7 @@ import numpy as np
 from jax.sharding import AxisType, Mesh, NamedSharding, PartitionSpec
 
 from jaxal import processes
+from jaxal.kernels.pool_mesh import POOL_AXIS
 from jaxal.pool import EXCLUDED, PoolState
 from jaxal.strategies.strategy import AcquisitionInputs, Strategy
 from jaxal.typing import Array
@@ -26,8 +27,6 @@ __all__ = [
 ]
 
 T = TypeVar("T")
-
-POOL_AXIS = "pool"
 
 
 class PoolLayout(NamedTuple):

@@ -1,7 +1,7 @@
 """Reading images with a fitted model, in batches of one fixed shape."""
 
 import functools
-from collections.abc import Callable, Generator, Sequence
+from collections.abc import Callable, Generator, Iterable
 from contextlib import closing
 
 import jax
@@ -90,7 +90,7 @@ def head_logits(model: Model, variables: Variables, embeddings: Float[Array, "N 
 
 
 def forward_batches(
-    forward: Callable, variables: Variables, images: Images, batches: Sequence[np.ndarray]
+    forward: Callable, variables: Variables, images: Images, batches: Iterable[np.ndarray], size: int
 ) -> Generator[Array, None, None]:
     """Stream batches of one size through a model, the next ones being read meanwhile; each result is waited for.
 
@@ -100,10 +100,11 @@ def forward_batches(
         forward: of the variables and a batch; each row by itself.
         variables: of the model.
         images: to read.
-        batches: of rows, in order. Close the iterator, as that of `stream_batches`.
+        batches: of rows, in order, taken one by one. Close the iterator, as that of `stream_batches`.
+        size: of each batch.
     """
     sharding = batch_sharding()
-    if sharding is not None and any(len(rows) % len(sharding.device_set) for rows in batches[:1]):
+    if sharding is not None and size % len(sharding.device_set):
         sharding = None
     if sharding is not None:
         variables = jax.device_put(variables, NamedSharding(sharding.mesh, PartitionSpec()))
@@ -128,7 +129,8 @@ def _in_batches(
     first = min(rows.start // size, len(starts) - 1)
     starts = starts[first : max(first, (rows.stop - 1) // size) + 1]
     if is_streamed:
-        results = forward_batches(forward, variables, images, [np.arange(start, start + size) for start in starts])
+        batches = [np.arange(start, start + size) for start in starts]
+        results = forward_batches(forward, variables, images, batches, size)
     else:
         results = (_forward_batch(forward, size, variables, images, start) for start in starts)
     outputs = []
