@@ -4,8 +4,7 @@ from typing import Any, NamedTuple, TypeVar
 
 import jax
 import jax.numpy as jnp
-import numpy as np
-from jax.sharding import AxisType, Mesh, NamedSharding, PartitionSpec
+from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
 from jaxal import processes
 from jaxal.kernels.pool_mesh import POOL_AXIS
@@ -46,11 +45,8 @@ def lay_out_pool(num_rows: int) -> PoolLayout:
     """Share the rows out to the devices of all processes, in order; a single process keeps them on one device."""
     if processes.num_processes() == 1:
         return one_device(num_rows)
-    devices = sorted(jax.devices(), key=lambda device: (device.process_index, device.id))
-    mesh = Mesh(np.array(devices), (POOL_AXIS,), axis_types=(AxisType.Auto,))
-    return PoolLayout(
-        num_rows, own_share(num_rows, len(devices), processes.own_number(), processes.num_processes()), mesh
-    )
+    mesh = processes.all_devices(POOL_AXIS)
+    return PoolLayout(num_rows, own_share(num_rows, mesh.size, processes.own_number(), processes.num_processes()), mesh)
 
 
 def own_share(num_rows: int, num_devices: int, number: int, count: int) -> range:

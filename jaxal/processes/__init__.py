@@ -4,7 +4,7 @@ All processes run the same Python program with the same arguments (jax.distribut
 here does nothing.
 """
 
-from jaxal.processes.arrays import from_first_arrays, on_this_host, spread_everywhere, whole_on_host
+from jaxal.processes.arrays import all_devices, from_first_arrays, on_this_host, spread_everywhere, whole_on_host
 from jaxal.processes.ending import ending_together
 from jaxal.processes.joining import Place, joined
 from jaxal.processes.talking import agree, from_each, from_first, is_first, num_processes, own_number
@@ -12,6 +12,7 @@ from jaxal.processes.talking import agree, from_each, from_first, is_first, num_
 __all__ = [
     "Place",
     "agree",
+    "all_devices",
     "ending_together",
     "from_each",
     "from_first",

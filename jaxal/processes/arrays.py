@@ -1,19 +1,36 @@
 """Arrays that every process has alike, and global ones that lie on the devices of all."""
 
+import functools
+from collections.abc import Callable
 from typing import TypeVar
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 from jax.experimental import multihost_utils
-from jax.sharding import NamedSharding, PartitionSpec
+from jax.sharding import AxisType, Mesh, NamedSharding, PartitionSpec
 
-from jaxal.processes.talking import from_first, num_processes
+from jaxal.processes.talking import from_each, from_first, is_first, num_processes
 from jaxal.typing import Array
 
-__all__ = ["from_first_arrays", "on_this_host", "spread_everywhere", "whole_on_host"]
+__all__ = ["all_devices", "from_first_arrays", "meet", "on_this_host", "spread_everywhere", "whole_on_host"]
 
 T = TypeVar("T")
+
+
+def all_devices(axis: str) -> Mesh:
+    """Lay the devices of all processes along one axis, those of a process side by side."""
+    devices = sorted(jax.devices(), key=lambda device: (device.process_index, device.id))
+    return Mesh(np.array(devices), (axis,), axis_types=(AxisType.Auto,))
+
+
+def meet() -> None:
+    """Have the devices of all processes connected.
+
+    gloo gives up where one comes half a minute after another, but only the first time; later it waits for hours.
+    """
+    from_each("all are here", None)
+    _from_first_bytes(np.zeros(1, np.uint8))
 
 
 def from_first_arrays(tree: T) -> T:
@@ -32,7 +49,7 @@ def from_first_arrays(tree: T) -> T:
     # As bytes: in floats a sum would turn -0 into 0.
     whole = b"".join(array.tobytes() for array in arrays)
     from_first("arrays are given out", lambda: None)  # what process 0 does alone may take long, and is waited for here
-    given = np.asarray(multihost_utils.broadcast_one_to_all(np.frombuffer(whole, np.uint8))).tobytes()
+    given = _from_first_bytes(np.frombuffer(whole, np.uint8)).tobytes()
     found, start = [], 0
     for array in arrays:
         values = np.frombuffer(given[start : start + array.nbytes], array.dtype).reshape(array.shape)
@@ -50,6 +67,24 @@ def spread_everywhere(tree: T, sharding: NamedSharding) -> T:
         return jax.make_array_from_single_device_arrays(np.shape(array), everywhere, copies)
 
     return jax.tree.map(place, tree)
+
+
+def _from_first_bytes(given: np.ndarray) -> np.ndarray:
+    mesh = all_devices("devices")
+    alone = [is_first() and number == 0 for number in range(len(mesh.local_devices))]
+    pieces = [
+        jax.device_put((given if is_source else np.zeros_like(given))[None], device)
+        for is_source, device in zip(alone, mesh.local_devices, strict=True)
+    ]
+    by_device = NamedSharding(mesh, PartitionSpec("devices"))
+    each = jax.make_array_from_single_device_arrays((mesh.size, len(given)), by_device, pieces)
+    return np.asarray(_sum_everywhere(mesh)(each))
+
+
+@functools.cache
+def _sum_everywhere(mesh: Mesh) -> Callable[[Array], Array]:
+    everywhere = NamedSharding(mesh, PartitionSpec())
+    return jax.jit(lambda each: jnp.sum(each, axis=0, dtype=each.dtype), out_shardings=everywhere)
 
 
 def whole_on_host(array: Array | np.ndarray) -> np.ndarray:

@@ -19,6 +19,7 @@ from types import FrameType
 import jax
 
 from jaxal.errors import ProcessError
+from jaxal.processes.arrays import meet
 from jaxal.processes.talking import begin_talk, is_first, key_of, num_processes, own_number, store
 
 __all__ = ["ending_together"]
@@ -56,6 +57,7 @@ def ending_together() -> Iterator[None]:
     watch.start()
     try:
         with _interrupted_by(notices):
+            meet()
             yield
     except BaseException as error:
         is_over.set()
@@ -128,8 +130,9 @@ def _tell(error: BaseException) -> None:
     """Tell the others, once, and let the first process stay until they have heard."""
     with contextlib.suppress(jax.errors.JaxRuntimeError):
         if _notice() is None:
-            said = str(error).strip() or f"stopped ({type(error).__name__})"
-            store().key_value_set(key_of(ENDED), f"{_own_name()} has ended: {said}")
+            said = str(error).strip().removesuffix(f". {ADVICE}") or f"stopped ({type(error).__name__})"
+            said = said if said.startswith(_own_name()) else f"{_own_name()} has ended: {said}"
+            store().key_value_set(key_of(ENDED), said)
         store().key_value_set(key_of(LEFT, own_number()), "")
         if is_first():
             others_left = range(1, num_processes())

@@ -110,7 +110,9 @@ def batch_starts(num_images: int, size: int) -> list[int]:
 @functools.cache
 def batch_sharding(*, of_all_processes: bool = False) -> NamedSharding | None:
     """Spread the rows of a batch over all devices of this process, or of all; None where there is but one."""
-    devices = jax.devices() if of_all_processes else jax.local_devices()
+    if of_all_processes and processes.num_processes() > 1:
+        return NamedSharding(processes.all_devices("batch"), PartitionSpec("batch"))
+    devices = jax.local_devices()
     if len(devices) == 1:
         return None
     mesh = jax.make_mesh((len(devices),), ("batch",), axis_types=(AxisType.Auto,), devices=devices)
