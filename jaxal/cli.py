@@ -202,6 +202,8 @@ def _select(command: Select, overrides: list[tuple[str, str]]) -> int:
             if getattr(command, name) is not None:
                 also = "" if name == "stream" else f"; an npz file holds its {name} itself"
                 raise ConfigError(f"--{name}: belongs to a folder made by `jaxal embed`{also}")
+    if command.stream is not None and command.devices is not None:
+        raise ConfigError("--devices: a pool that is read from the disk (--stream) is worked on by one device")
     if command.stream is not None:
         check_state_folder(command.stream, command.pool, command.out)
     _keep_compiled(command.compilation_cache)
@@ -233,7 +235,7 @@ def _chosen(command: Select, strategy: Any) -> tuple[Any, Any]:
             pool = read_pool_folder(command.pool, command.labels, command.head)
         else:
             pool = read_pool_file(command.pool)
-        return select_with_reasons(strategy, **pool.arguments, **settings), pool.ids
+        return select_with_reasons(strategy, **pool.arguments, **settings, devices=command.devices), pool.ids
     opened = open_streamed_folder(command.pool, command.labels, command.head)
     with handled():
         selection, notes = select_streamed(strategy, opened.pool, **settings, state=Path(command.stream))

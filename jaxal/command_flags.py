@@ -82,6 +82,8 @@ class Select:
     """The same seed gives the same picks."""
     memory: int | None = None
     """Bytes that the temporaries of one block of a pass over the pool may take; 64 MiB where absent."""
+    devices: int | None = None
+    """How many devices to spread the pool's rows over; all there are where absent, one on CPUs. Not with --stream."""
     out: str | None = None
     """The CSV file to write: rank,id,index,score,reason; standard output where absent."""
     compilation_cache: bool = True
