@@ -79,13 +79,18 @@ def entry() -> NoReturn:
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="replace")  # a terminal that cannot show "±" must not end a finished run
     code = main()
-    if code in (INTERRUPTED, TERMINATED):
-        # All that was to be kept is on the disk. A regular end could crash in a compilation that still runs in XLA.
+    if code in (INTERRUPTED, TERMINATED) or (code and _is_among_others()):
+        # All that was to be kept is on the disk. A regular end could crash in a compilation that still runs in XLA, or
+        # wait for other processes.
         for stream in (sys.stdout, sys.stderr):
             with contextlib.suppress(OSError, ValueError):
                 stream.flush()
         os._exit(code)
     sys.exit(code)
+
+
+def _is_among_others() -> bool:
+    return "jax" in sys.modules and sys.modules["jax"].distributed.is_initialized()
 
 
 def _own_flags(words: list[str]) -> tuple[list[str], list[tuple[str, str]]]:
@@ -136,8 +141,13 @@ def _run(command: Run, overrides: list[tuple[str, str]]) -> int:
     members_named(family, command.only)  # a name that nobody has is told before jax is loaded
     if command.list or command.job is not None:
         return _list_jobs(command, family, overrides) if command.list else _run_job(command, family)
+    if not command.distributed or command.dry_run:
+        for name in ("coordinator", "num_processes", "process"):
+            if getattr(command, name) is not None:
+                raise ConfigError(f"--{name.replace('_', '-')}: belongs to --distributed, without --dry-run")
 
-    from jaxal import console
+    from jaxal import console, processes
+    from jaxal.study import StudyListener
     from jaxal.study.family import prepare_family, run_family
 
     if command.dry_run:
@@ -147,9 +157,14 @@ def _run(command: Run, overrides: list[tuple[str, str]]) -> int:
         return 0
     _keep_compiled(command.compilation_cache)
     seconds_trunk: list[float] = []
-    with _warnings_as_lines(), console.progress() as listener:
-        listener = listener._replace(on_trunk=seconds_trunk.append)
-        result = run_family(family, command.workdir, command.only, listener)
+    place = processes.Place(command.coordinator, command.num_processes, command.process)
+    with _warnings_as_lines(), processes.joined(place) if command.distributed else contextlib.nullcontext():
+        is_first = processes.is_first()
+        with console.progress() if is_first else contextlib.nullcontext(StudyListener()) as listener:
+            listener = listener._replace(on_trunk=seconds_trunk.append)
+            result = run_family(family, command.workdir, command.only, listener)
+    if not is_first:
+        return 0
     if family.is_one_study:
         console.print_result(result.members[0].table, result.workdir, sum(seconds_trunk, 0.0))
     else:
@@ -239,6 +254,8 @@ def _select(command: Select, overrides: list[tuple[str, str]]) -> int:
             if getattr(command, name) is not None:
                 also = "" if name == "stream" else f"; an npz file holds its {name} itself"
                 raise ConfigError(f"--{name}: belongs to a folder made by `jaxal embed`{also}")
+    if command.stream is not None and command.devices is not None:
+        raise ConfigError("--devices: a pool that is read from the disk (--stream) is worked on by one device")
     if command.stream is not None:
         check_state_folder(command.stream, command.pool, command.out)
     _keep_compiled(command.compilation_cache)
@@ -270,7 +287,7 @@ def _chosen(command: Select, strategy: Any) -> tuple[Any, Any]:
             pool = read_pool_folder(command.pool, command.labels, command.head)
         else:
             pool = read_pool_file(command.pool)
-        return select_with_reasons(strategy, **pool.arguments, **settings), pool.ids
+        return select_with_reasons(strategy, **pool.arguments, **settings, devices=command.devices), pool.ids
     opened = open_streamed_folder(command.pool, command.labels, command.head)
     with handled():
         selection, notes = select_streamed(strategy, opened.pool, **settings, state=Path(command.stream))

@@ -28,6 +28,14 @@ class Run:
     """ARM:SEED: run only that. Exit code 75: another process is at it. `jaxal run` without it then makes the report."""
     dry_run: bool = False
     """Read the config and the data, print what would be done, and write no run folder (resized images are cached)."""
+    distributed: bool = False
+    """Run it in several processes, started alike on each host; clusters (Slurm, Kubernetes, TPU) are detected."""
+    coordinator: str | None = None
+    """With --distributed: HOST:PORT of process 0, where no cluster says it (JAX_COORDINATOR_ADDRESS)."""
+    num_processes: int | None = None
+    """With --distributed: how many there are, where no cluster says it (JAX_NUM_PROCESSES)."""
+    process: int | None = None
+    """With --distributed: the number of this one, from 0, where no cluster says it (JAX_PROCESS_ID)."""
     compilation_cache: bool = True
     """Keep compiled functions in the user's cache folder for the next time (JAXAL_COMPILATION_CACHE=PATH or off)."""
 
@@ -78,6 +86,8 @@ class Select:
     """The same seed gives the same picks."""
     memory: int | None = None
     """Bytes that the temporaries of one block of a pass over the pool may take; 64 MiB where absent."""
+    devices: int | None = None
+    """How many devices to spread the pool's rows over; all there are where absent, one on CPUs. Not with --stream."""
     out: str | None = None
     """The CSV file to write: rank,id,index,score,reason; standard output where absent."""
     compilation_cache: bool = True

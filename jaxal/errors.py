@@ -25,5 +25,9 @@ class StoreError(JaxalError):
     """A run folder that cannot be used: locked, damaged, or of another config."""
 
 
+class ProcessError(JaxalError):
+    """Processes of one run that do not fit together, or of which another one has ended."""
+
+
 class SelectionWarning(UserWarning):
     """A selection that fell back to another rule, or found fewer samples than were asked for."""

@@ -1,10 +1,11 @@
-"""Choose from a pool whose rows lie on 1, 2 and 8 devices, compare the picks, and put a table into a document.
+"""Choose from a pool whose rows lie on one, 2 and 8 devices, compare the picks, and put a table into a document.
 
 .venv/bin/python scripts/measure_sharded.py docs/scaling.md
 
 The document holds a block between `<!-- sharded: begin -->` and `<!-- sharded: end -->`. The devices are eight of the
 host's own making (XLA's), so that nothing here is about speed: told is whether the picks are the same, and how often
-the compiled program has the devices talk, counted in its text by how deep in loops that stands.
+the compiled program has the devices talk, counted in its text by how deep in loops that stands, and how much of that
+grows with the rows, told by a second program for twice as many.
 """
 
 import os
@@ -22,18 +23,21 @@ from pathlib import Path
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jax.sharding import AxisType, NamedSharding, PartitionSpec
+from jax.sharding import Mesh
+from jax.stages import Compiled
 from measure_study import write_block
 
-from jaxal.pool import EXCLUDED
+from jaxal.config.strategies import StrategyConfig
+from jaxal.kernels.pool_mesh import everywhere, pool_mesh
 from jaxal.profiling.made_pools import make_pool
 from jaxal.profiling.sizes import Sizes, strategies_of
 from jaxal.report.tables import markdown
 from jaxal.strategies.registry import make_strategy
+from jaxal.strategies.spread_pool import make_pool_mesh, spread_inputs
 from jaxal.strategies.strategy import AcquisitionInputs, Strategy
 from jaxal.typing import Array
 
-DEVICES = (1, 2, 8)
+DEVICES = (2, 8)
 SIZES = Sizes(4003, 24, 4, 60)  # 4003 is divided by neither 2 nor 8
 COLLECTIVE = re.compile(r"= (.*) (?:all-reduce|all-gather|reduce-scatter|all-to-all|collective-permute)(?:-start)?\(")
 SHAPE = re.compile(r"[a-z]+\d+\[([\d,]*)\]")
@@ -43,43 +47,8 @@ BRANCHES = re.compile(r"branch_computations=\{([^}]*)\}")
 LOOP = re.compile(r"(?:condition|body)=%?([\w.\-]+)")
 
 
-def padded(inputs: AcquisitionInputs, num_rows: int) -> AcquisitionInputs:
-    """Fill a pool up with rows that may never be asked."""
-
-    def fill(array: Array | None, axis: int = 0, value: int = 0) -> Array | None:
-        if array is None:
-            return None
-        widths = [(0, num_rows - array.shape[axis] if each == axis else 0) for each in range(array.ndim)]
-        return jnp.pad(array, widths, constant_values=value)
-
-    pool = inputs.pool._replace(
-        labels=fill(inputs.pool.labels, value=EXCLUDED), queried_at=fill(inputs.pool.queried_at, value=-1)
-    )
-    return inputs._replace(
-        pool=pool,
-        embeddings=fill(inputs.embeddings),
-        sample_ids=fill(inputs.sample_ids),
-        logits=fill(inputs.logits),
-        mc_logits=fill(inputs.mc_logits, axis=1),
-        source_logits=fill(inputs.source_logits),
-    )
-
-
-def spread(inputs: AcquisitionInputs, num_devices: int) -> AcquisitionInputs:
-    """Pad a pool to a multiple of the devices, and lay its rows out over them."""
-    inputs = padded(inputs, -(-len(inputs.sample_ids) // num_devices) * num_devices)
-    mesh = jax.make_mesh((num_devices,), ("pool",), axis_types=(AxisType.Auto,), devices=jax.devices()[:num_devices])
-    num_rows = len(inputs.sample_ids)
-
-    def place(array: Array) -> Array:
-        axes = ["pool" if size == num_rows else None for size in array.shape]
-        return jax.device_put(array, NamedSharding(mesh, PartitionSpec(*axes)))
-
-    return jax.tree.map(place, inputs)
-
-
-def collectives(text: str) -> tuple[Counter[int], int]:
-    """Count a compiled program's collectives by how many loops they stand in, and the numbers of the largest result."""
+def collectives(text: str) -> tuple[Counter[int], Counter[int]]:
+    """Count a compiled program's collectives, and the numbers of the largest, by how many loops they stand in."""
     bodies: dict[str, list[str]] = {}
     entry = name = ""
     for line in text.splitlines():
@@ -89,8 +58,7 @@ def collectives(text: str) -> tuple[Counter[int], int]:
             entry = name if line.startswith("ENTRY") else entry
         elif name:
             bodies[name].append(line)
-    counts: Counter[int] = Counter()
-    largest = 0
+    counts, largest = Counter[int](), Counter[int]()
     todo = [(entry, 0)]
     while todo:
         name, depth = todo.pop()
@@ -98,7 +66,7 @@ def collectives(text: str) -> tuple[Counter[int], int]:
             if found := COLLECTIVE.search(line):
                 counts[depth] += 1
                 sizes = [math.prod(map(int, filter(None, shape.split(",")))) for shape in SHAPE.findall(found[1])]
-                largest = max([largest, *sizes])
+                largest[depth] = max([largest[depth], *sizes])
             called = CALLED.findall(line)
             for names in BRANCHES.findall(line):
                 called += [each.strip().lstrip("%") for each in names.split(",")]
@@ -107,33 +75,41 @@ def collectives(text: str) -> tuple[Counter[int], int]:
     return counts, largest
 
 
-def picks_of(strategy: Strategy, inputs: AcquisitionInputs) -> tuple[np.ndarray, Counter[int], int]:
-    """Choose once; returns the picks in their order, and the collectives of the compiled program."""
+def compiled_for(strategy: Strategy, inputs: AcquisitionInputs, mesh: Mesh | None) -> Compiled:
+    """Compile one query over a mesh."""
 
     def acquire(key: Array, inputs: AcquisitionInputs) -> Array:
-        query, _, _ = strategy.acquire(key, strategy.init(inputs), inputs, SIZES.query_size)
-        return jnp.where(query.is_valid, query.indices, -1)
+        with pool_mesh(mesh):
+            query, _, _ = strategy.acquire(key, strategy.init(inputs), inputs, SIZES.query_size)
+            return everywhere(jnp.where(query.is_valid, query.indices, -1))
 
-    compiled = jax.jit(acquire).lower(jax.random.key(1), inputs).compile()
-    return np.asarray(compiled(jax.random.key(1), inputs)), *collectives(compiled.as_text() or "")
+    return jax.jit(acquire).lower(jax.random.key(1), inputs).compile()
 
 
-def measure(strategy: Strategy) -> dict[str, str]:
+def measure(config: StrategyConfig) -> dict[str, str]:
     """Make a strategy's row of the table."""
+    strategy = make_strategy(config, num_classes=SIZES.num_classes)
     inputs = make_pool(SIZES, 0, strategy.needs)
-    expected, *_ = picks_of(strategy, inputs)
+    expected = np.asarray(compiled_for(strategy, inputs, None)(jax.random.key(1), inputs))
     assert len(set(expected[expected >= 0].tolist())) == SIZES.query_size
-    row, counts, largest = {"strategy": strategy.name}, Counter[int](), 0
+    row, text = {"strategy": strategy.name}, ""
     for number in DEVICES:
-        found, counts, largest = picks_of(strategy, spread(inputs, number))
+        mesh = make_pool_mesh(jax.devices()[:number])
+        there = spread_inputs(inputs, mesh)
+        compiled = compiled_for(strategy, there, mesh)
+        found = np.asarray(compiled(jax.random.key(1), there))
         num_same = int(np.argmin(np.append(found == expected, False)))
-        row[f"{number} device{'s' if number > 1 else ''}"] = (
-            "same" if num_same == len(expected) else f"first {num_same} of {len(expected)}"
-        )
-    names = ("outside loops", "in one loop", "in two", "in three or more")
-    deep = sum(count for depth, count in counts.items() if depth >= len(names) - 1)
-    row |= dict(zip(names, map(str, (*(counts[depth] for depth in range(len(names) - 1)), deep)), strict=True))
-    row["largest, numbers a row"] = f"{largest / SIZES.num_rows:.2g}"
+        row[f"{number} devices"] = "same" if num_same == len(expected) else f"first {num_same} of {len(expected)}"
+        text = compiled.as_text() or ""
+    counts, largest = collectives(text)
+    mesh = make_pool_mesh()
+    more = spread_inputs(make_pool(SIZES._replace(num_rows=2 * SIZES.num_rows), 0, strategy.needs), mesh)
+    _, largest_of_more = collectives(compiled_for(strategy, more, mesh).as_text() or "")
+    for where, depths in {"outside loops": (0,), "in a loop": (1,), "in loops of loops": range(2, 9)}.items():
+        row[where] = str(sum(counts[depth] for depth in depths))
+        most, most_of_more = (max(sizes[depth] for depth in depths) for sizes in (largest, largest_of_more))
+        row[f"largest {where}"] = f"{most}"
+        row[f"more a row {where}"] = f"{round((most_of_more - most) / SIZES.num_rows, 2):g}"
     return row
 
 
@@ -145,14 +121,14 @@ def main() -> None:
     rows = []
     for name, config in strategies_of(options.strategies).items():
         began = time.perf_counter()
-        rows.append(measure(make_strategy(config, num_classes=SIZES.num_classes)) | {"strategy": name})
+        rows.append(measure(config) | {"strategy": name})
         print(f"{name}: {time.perf_counter() - began:.0f} s {rows[-1]}", flush=True)
     note = (
         f"{SIZES.num_rows} × {SIZES.width} embeddings, {SIZES.num_classes} classes, {SIZES.query_size} picks, padded to"
         " a multiple of the devices with rows that may never be asked; compared with the unpadded pool on one device,"
-        " pick by pick. Collectives as they stand in the program compiled for 8 devices, and the result of the largest"
-        f" of them divided by the rows of the pool ({SIZES.width} would be all embeddings), jax {jax.__version__}. Put"
-        " here by `scripts/measure_sharded.py`."
+        " pick by pick. Then, of the program compiled for 8 devices: how many collectives stand there, how many numbers"
+        " the result of the largest has, and how many more it has for each row more of the pool (all embeddings would"
+        f" be {SIZES.width}). jax {jax.__version__}. Put here by `scripts/measure_sharded.py`."
     )
     text = f"{markdown(rows)}\n{note}"
     if options.document is None:

@@ -12,7 +12,7 @@ import os
 import shutil
 import tempfile
 import time
-from collections.abc import Generator, Sequence
+from collections.abc import Generator, Iterable, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -36,7 +36,7 @@ def make_pool(top: Path, num_rows: int) -> None:
     classes = rng.choice(NUM_CLASSES, num_rows, p=shares / shares.sum())
     means = rng.normal(size=(NUM_CLASSES, WIDTH)).astype(np.float32) * np.float32(1.5 / WIDTH**0.5)
 
-    def embed(parts: Sequence[range]) -> Generator[np.ndarray, None, None]:
+    def embed(parts: Iterable[range]) -> Generator[np.ndarray, None, None]:
         for part in parts:
             for start in part[::BATCH]:
                 rows = range(start, min(start + BATCH, part.stop))

@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 
 import jax
 import numpy as np
+from jax.sharding import Mesh
 
 from jaxal.acquisition.completion import complete_inputs
 from jaxal.acquisition.memory import default_block_bytes
@@ -18,8 +19,10 @@ from jaxal.config.strategies import StrategyConfig
 from jaxal.config.strategy_words import parse_strategy
 from jaxal.errors import ConfigError, InputError, SelectionWarning
 from jaxal.kernels.blocks import block_budget
+from jaxal.kernels.pool_mesh import everywhere, pool_mesh
 from jaxal.kernels.progress import Listener, current_listener, progress_to
 from jaxal.strategies.registry import make_strategy
+from jaxal.strategies.spread_pool import local_mesh, spread_inputs
 from jaxal.strategies.strategy import AcquisitionInfo, AcquisitionInputs, Strategy
 from jaxal.typing import Array
 
@@ -57,6 +60,7 @@ def select(
     sample_ids=None,
     seed: int = 0,
     memory: int | None = None,
+    devices: int | None = None,
 ) -> np.ndarray:
     """Choose which samples of a pool to label next, for a model trained anywhere.
 
@@ -89,6 +93,9 @@ def select(
         memory: bytes that the temporaries of one block of a pass over the pool may take (at least one row is worked on;
             what is given comes on top); it changes no pick. By default a 32nd of what is free, on the host at most 64
             MiB, on a device at least that.
+        devices: of this process's devices, how many the pool's rows are spread over; each works on its own rows. Sums
+            over rows may differ in their last bits from those on another number of devices. By default all there are;
+            on CPUs one.
 
     Returns:
         int64 [min(budget, unlabeled)], indices of pool rows in the order chosen. Stages concatenate.
@@ -124,7 +131,7 @@ def _choose_and_warn(arguments: Mapping[str, Any]) -> Selection:
 
 
 def _choose(
-    strategy: Any, arrays: PoolArrays, budget: Any, num_classes: Any, seed: Any, memory: Any
+    strategy: Any, arrays: PoolArrays, budget: Any, num_classes: Any, seed: Any, memory: Any, devices: Any
 ) -> tuple[Selection, tuple[str, ...]]:
     try:
         config = parse_strategy(strategy)
@@ -133,6 +140,7 @@ def _choose(
     num_asked = read_integer("budget", budget, 1)
     key = jax.random.key(read_integer("seed", seed, 0, LARGEST_SEED))
     block_bytes = default_block_bytes() if memory is None else read_integer("memory", memory, 1)
+    mesh = local_mesh("devices", None if devices is None else read_integer("devices", devices, 1))
     # Whatever the caller has set: in 64 bits the same seed would draw other numbers.
     with jax.enable_x64(False), block_budget(block_bytes):
         pool = read_pool(arrays, num_classes=num_classes, budget=num_asked)
@@ -141,7 +149,8 @@ def _choose(
         query_size = min(num_asked, pool.num_unlabeled)
         listener = current_listener() if inputs.embeddings.nbytes >= LONG_WORK_BYTES else None
         with progress_to(listener):
-            query, info = jax.device_get(_acquire(plan, key, inputs, query_size, block_bytes, listener))
+            inputs = inputs if mesh is None else spread_inputs(inputs, mesh)
+            query, info = jax.device_get(_acquire(plan, key, inputs, query_size, block_bytes, listener, mesh))
     is_valid = query.is_valid
     selection = Selection(
         indices=query.indices[is_valid].astype(np.int64),
@@ -152,7 +161,7 @@ def _choose(
     return selection, pool.notes + derivation_notes + query_notes(plan, selection, num_asked)
 
 
-@functools.partial(jax.jit, static_argnums=(0, 3, 4, 5))
+@functools.partial(jax.jit, static_argnums=(0, 3, 4, 5, 6))
 def _acquire(
     strategy: Strategy,
     key: Array,
@@ -160,10 +169,12 @@ def _acquire(
     query_size: int,
     block_bytes: int,
     listener: Listener | None,
+    mesh: Mesh | None,
 ) -> tuple[Any, AcquisitionInfo]:
-    """Acquire from a fresh state; block_bytes and listener are static because both are looked up while tracing."""
-    query, _, info = strategy.acquire(key, strategy.init(inputs), inputs, query_size)
-    return query, info
+    """Acquire from a fresh state; what is static beside the strategy and Q is looked up while tracing."""
+    with pool_mesh(mesh):
+        query, _, info = strategy.acquire(key, strategy.init(inputs), inputs, query_size)
+        return everywhere((query, info))
 
 
 def query_notes(strategy: Strategy, selection: Selection, num_asked: int) -> tuple[str, ...]:

@@ -93,6 +93,10 @@ class TrainingConfig(ConfigStruct, frozen=True):
             restart_every, at twice that, …; 0: at round 0 alone.
         extra_epochs: epochs more after each of these beginnings than after the one before.
         inference_batch_size: images per forward batch in evaluation and embedding.
+        data_parallel: spread each batch (each part of it) over all devices, of all processes too: every one takes an
+            equal share of the images, and gradients and batch norm are those of the whole. Sums are formed in another
+            order, so that a run agrees with one on another number of devices up to rounding, and in the end its picks
+            may differ. By default one device of each process does the same fit, to the bit.
     """
 
     num_epochs: Annotated[int, Meta(ge=1)] = 50
@@ -114,6 +118,7 @@ class TrainingConfig(ConfigStruct, frozen=True):
     restart_every: Annotated[int, Meta(ge=0)] = 0
     extra_epochs: Annotated[int, Meta(ge=0)] = 0
     inference_batch_size: Annotated[int, Meta(ge=1)] = 256
+    data_parallel: bool = False
 
     @property
     def num_parts(self) -> int:

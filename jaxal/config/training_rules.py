@@ -75,7 +75,12 @@ def _svm_contradictions(training: TrainingConfig, is_frozen: bool, where: str) -
         yield f'{where}: training.classifier = "linear_svm" needs embeddings that stay: set model.trunk = "frozen"'
     changed = [
         name
-        for name, default in (("loss", CrossEntropyConfig()), ("sampling", "none"), ("regrouping", "none"))
+        for name, default in (
+            ("loss", CrossEntropyConfig()),
+            ("sampling", "none"),
+            ("regrouping", "none"),
+            ("data_parallel", False),
+        )
         if getattr(training, name) != default
     ]
     if changed:

@@ -4,8 +4,10 @@ import functools
 import hashlib
 import os
 import re
+from collections import deque
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from contextlib import closing
+from itertools import chain
 from pathlib import Path
 from typing import NamedTuple
 
@@ -55,7 +57,7 @@ SHARD_FILE = re.compile(r"embeddings-\d{5,}\.(npy|json)")
 TEMPORARY = re.compile(rf"\.({MARK}|{MANIFEST}|{SAMPLES}|{SHARD_FILE.pattern})\..*\.tmp")
 
 # Rows [a, b) of the source, one such for each shard -> their embeddings, float32 blocks [., D] in that order.
-EmbedFn = Callable[[Sequence[range]], Generator[np.ndarray, None, None]]
+EmbedFn = Callable[[Iterable[range]], Generator[np.ndarray, None, None]]
 OnImages = Callable[[int, int], None]
 
 
@@ -87,6 +89,7 @@ def make_embeddings(
     class_names: tuple[str, ...],
     setting: str,
     on_embedded: OnImages = lambda done, total: None,
+    place: tuple[int, int] = (0, 1),
 ) -> Embeddings:
     """Bring a folder to hold the embeddings of a source: what is sound in it stays, all else is made.
 
@@ -104,6 +107,8 @@ def make_embeddings(
         class_names: of the source.
         setting: what a user sets to have another folder, for refusals.
         on_embedded: told how many rows of how many are there.
+        place: number of this process, from 0, and how many do this at the same time. Each begins elsewhere and leaves
+            out what it finds made, so that they share the work where the folder is the same for all.
 
     Raises:
         DataError: the folder holds something else or the embeddings of something else, it cannot be written, or there
@@ -115,7 +120,7 @@ def make_embeddings(
         finished = read_manifest(folder)
         if finished is not None and has_its_ids(folder, finished) and not _damaged(folder, finished):
             return _opened(folder, finished, num_made=0)
-        return _make(folder, of, made_by, embed, ids, class_names, setting, on_embedded)
+        return _make(folder, of, made_by, embed, ids, class_names, setting, on_embedded, place)
     except OSError as error:
         raise DataError(
             f"{setting}: cannot write to {shown(str(folder))}: {error.strerror or error}. Choose a folder elsewhere."
@@ -205,6 +210,7 @@ def _make(
     class_names: tuple[str, ...],
     setting: str,
     on_embedded: OnImages,
+    place: tuple[int, int],
 ) -> Embeddings:
     text, key, parts = samples_text(ids), key_of(of, made_by), _parts(of, made_by)
     paths = [folder / f"embeddings-{number:05}.npy" for number in range(len(parts))]
@@ -219,6 +225,8 @@ def _make(
     with closing(map_in_threads(verified, range(len(parts)))) as found:
         shards = list(found)
     todo = [number for number, shard in enumerate(shards) if shard is None]
+    first = len(todo) * place[0] // place[1]
+    todo = todo[first:] + todo[:first]
     num_made = sum(len(parts[number]) for number in todo)
     check_space(folder, num_made * of.width * np.dtype(np.float32).itemsize, setting, "the embeddings")
     done = of.num_rows - num_made
@@ -231,10 +239,24 @@ def _make(
             on_embedded(done, of.num_rows)
             yield block
 
-    with closing(embed([parts[number] for number in todo])) as blocks:
-        given = counted(blocks)
+    begun: deque[int] = deque()
+
+    def still_missing() -> Iterator[range]:
+        nonlocal done
         for number in todo:
-            sha256 = _write_shard(paths[number], len(parts[number]), of.width, given)
+            shards[number] = verified(number) if place[1] > 1 else None
+            if shards[number] is None:
+                begun.append(number)
+                yield parts[number]
+            else:  # another process has made it meanwhile
+                done += len(parts[number])
+                on_embedded(done, of.num_rows)
+
+    with closing(embed(still_missing())) as blocks:
+        given = counted(blocks)
+        for block in given:
+            number = begun.popleft()
+            sha256 = _write_shard(paths[number], len(parts[number]), of.width, chain([block], given))
             write_sealed(paths[number].with_suffix(".json"), Sidecar(key, number, len(parts[number]), sha256))
             shards[number] = ShardFacts(paths[number], sha256, len(parts[number]))
     _clear_others(folder, {path.name for path in paths})

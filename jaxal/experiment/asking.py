@@ -8,13 +8,16 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
 from jaxal.errors import InputError
 from jaxal.experiment.embeddings import OnImages
 from jaxal.experiment.inputs import pool_inputs
 from jaxal.experiment.keys import ACQUIRE, DRAW_HEADS
+from jaxal.experiment.layout import lay_out_pool, new_kept, off_mesh, spread_own, spread_pool
 from jaxal.experiment.setup import Experiment, is_fitted
 from jaxal.experiment.state import ExperimentState, round_key
+from jaxal.kernels.pool_mesh import pool_mesh
 from jaxal.pool import EXCLUDED, UNLABELED, Query, enter_labels
 from jaxal.strategies.inputs import check_inputs
 from jaxal.strategies.strategy import AcquisitionInfo, AcquisitionInputs, Strategy
@@ -73,22 +76,27 @@ def ask(
         raise InputError(f"answer: needed to ask {size} samples {piece_size} at a time (schedule.reveal_every)")
     began = time.perf_counter()
     draw_key = round_key(experiment, round_number, DRAW_HEADS)
-    embeddings = _embedded(experiment, state, on_embedded)
+    layout = lay_out_pool(len(experiment.initial_labels))
+    embeddings = spread_own(layout, _embedded(experiment, state, on_embedded, layout.own))
+    pool, variables = state.pool, state.variables
     inputs = jax.block_until_ready(
-        pool_inputs(experiment, draw_key, state.pool, state.variables, embeddings, labels_left=size)
+        pool_inputs(
+            experiment, draw_key, spread_pool(layout, pool), variables, embeddings, labels_left=size, layout=layout
+        )
     )
     seconds_embed = time.perf_counter() - began
     check_inputs(experiment.strategy, inputs, len(experiment.class_names))
     key = round_key(experiment, round_number, ACQUIRE)
     pieces, num_asked, seconds_acquire = [], 0, 0.0
     began = time.perf_counter()
-    choose = _compiled_for(experiment.strategy, piece_size, (key, state.strategy, inputs))
+    # What a strategy keeps does not outlive a query, and has the shapes of the pool as it lies.
+    kept = state.strategy if layout.mesh is None else new_kept(layout.mesh, experiment.strategy, inputs)
+    choose = _compiled_for(experiment.strategy, piece_size, (key, kept, inputs), layout.mesh)
     seconds_compile = time.perf_counter() - began
     while True:
         began = time.perf_counter()
-        query, strategy_state, info = jax.block_until_ready(choose(key, state.strategy, inputs))
+        query, kept, info = jax.block_until_ready(choose(key, kept, inputs))
         seconds_acquire += time.perf_counter() - began
-        state = state._replace(strategy=strategy_state)
         rows = asked_rows(query)
         pieces.append((rows, info))
         num_asked += len(rows)
@@ -96,20 +104,19 @@ def ask(
             break
         answers = padded_answers(query, answer(rows), len(experiment.class_names))
         answers = np.where(answers == UNLABELED, np.int32(EXCLUDED), answers)  # left for later: not to be asked again
-        inputs = inputs._replace(
-            pool=enter_labels(inputs.pool, query, jnp.asarray(answers)),
-            labels_left=jnp.asarray(size - num_asked, jnp.int32),
-        )
+        pool = enter_labels(pool, off_mesh(layout, query), jnp.asarray(answers))
+        inputs = inputs._replace(pool=spread_pool(layout, pool), labels_left=jnp.asarray(size - num_asked, jnp.int32))
     query, info = _joined(pieces, largest, len(experiment.initial_labels))
+    state = state._replace(strategy=kept if layout.mesh is None else state.strategy)
     return state, query, AskInfo(info, seconds_embed, seconds_acquire, seconds_compile)
 
 
-def _embedded(experiment: Experiment, state: ExperimentState, on_embedded: OnImages | None) -> Array:
-    """Embed the pool by what the round before has fitted; zeros where it has fitted nothing, and nothing looks."""
+def _embedded(experiment: Experiment, state: ExperimentState, on_embedded: OnImages | None, rows: range) -> Array:
+    """Embed pool rows by what the round before has fitted; zeros where it has fitted nothing, and nothing looks."""
     if not is_fitted(experiment, int(state.pool.round)):
-        return jnp.zeros((len(experiment.initial_labels), experiment.model.spec.embedding_width))
+        return jnp.zeros((len(rows), experiment.model.spec.embedding_width))
     batch_size = experiment.config.training.inference_batch_size
-    return embed_images(experiment.model, state.variables, experiment.pool_images, batch_size, on_embedded)
+    return embed_images(experiment.model, state.variables, experiment.pool_images, batch_size, on_embedded, rows)
 
 
 def asked_rows(query: Query) -> np.ndarray:
@@ -153,18 +160,33 @@ def _joined(
     return query, info
 
 
-def _compiled_for(strategy: Strategy, query_size: int, arguments: Any) -> Callable[..., Any]:
+def _compiled_for(strategy: Strategy, query_size: int, arguments: Any, mesh: Mesh | None) -> Callable[..., Any]:
     """Compile a strategy's choice for arguments of these shapes, once."""
     leaves, structure = jax.tree.flatten(arguments)
-    return _compile(strategy, query_size, tuple(map(jax.typeof, leaves)), structure)
+    layouts = tuple(None if mesh is None or leaf.is_fully_addressable else leaf.sharding for leaf in leaves)
+    return _compile(strategy, query_size, tuple(map(jax.typeof, leaves)), layouts, structure, mesh)
 
 
 @functools.lru_cache(maxsize=8)
-def _compile(strategy: Strategy, query_size: int, types: tuple, structure: Any) -> Callable[..., Any]:
-    shapes = [jax.ShapeDtypeStruct(each.shape, each.dtype, weak_type=each.weak_type) for each in types]
-    return _acquire.lower(strategy, *structure.unflatten(shapes), query_size).compile()
+def _compile(
+    strategy: Strategy, query_size: int, types: tuple, layouts: tuple, structure: Any, mesh: Mesh | None
+) -> Callable[..., Any]:
+    shapes = structure.unflatten(
+        jax.ShapeDtypeStruct(each.shape, each.dtype, weak_type=each.weak_type, sharding=layout)
+        for each, layout in zip(types, layouts, strict=True)
+    )
+    choose = _acquire
+    if mesh is not None:
+        everywhere = NamedSharding(mesh, PartitionSpec())
+        kept = jax.tree.map(lambda each: each.sharding or everywhere, shapes[1])
+        choose = jax.jit(_acquire, static_argnums=(0, 4, 5), out_shardings=(everywhere, kept, everywhere))
+    return choose.lower(strategy, *shapes, query_size, mesh).compile()
 
 
-@functools.partial(jax.jit, static_argnums=(0, 4))
-def _acquire(strategy: Strategy, key: Array, state: Any, inputs: AcquisitionInputs, query_size: int) -> Any:
-    return strategy.acquire(key, state, inputs, query_size)
+@functools.partial(jax.jit, static_argnums=(0, 4, 5))
+def _acquire(
+    strategy: Strategy, key: Array, state: Any, inputs: AcquisitionInputs, query_size: int, mesh: Mesh | None
+) -> Any:
+    """Acquire; the mesh is static because it is looked up while tracing."""
+    with pool_mesh(mesh):
+        return strategy.acquire(key, state, inputs, query_size)

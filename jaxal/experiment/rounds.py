@@ -8,6 +8,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from jaxal import processes
 from jaxal.data.splits import hold_out, max_held_out
 from jaxal.evaluation.metrics import Metrics, evaluate, undefined
 from jaxal.evaluation.rows import MetricRow, plain_value, pool_rows, split_rows, subgroup_rows
@@ -94,7 +95,8 @@ def _fit_and_evaluate(
     if is_scored(experiment, number):
         rows += _all_scored(experiment.scored or experiment, state.pool, last)
     record = RoundRecord(tuple(rows), seconds_train, last.result.best_epoch, last.result.num_epochs)
-    return state._replace(variables=asking.result.variables), record
+    # Hosts that are not quite alike may differ in the last bits of the same fit: all go on with that of the first.
+    return state._replace(variables=processes.from_first_arrays(asking.result.variables)), record
 
 
 class _Fitted(NamedTuple):

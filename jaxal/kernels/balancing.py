@@ -1,6 +1,6 @@
 """Balancing: when to leave a base strategy's list, and what to take instead (Aggarwal et al., WACV 2020, Eq. 8-9)."""
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -9,6 +9,7 @@ from jaxal.kernels.blocks import map_row_blocks
 from jaxal.kernels.cached_blocks import rows_per_cached_block
 from jaxal.kernels.centroids import class_centroids
 from jaxal.kernels.distances import squared_distances
+from jaxal.kernels.pool_mesh import everywhere, take_rows
 from jaxal.kernels.push_pull import minority_class
 from jaxal.typing import Array, Bool, Float, Int32
 
@@ -162,27 +163,27 @@ def balanced_picks(
     dtype = squares.dtype
     largest = jnp.finfo(dtype).max.astype(dtype)
 
-    def off_list(selectable: Array, counts: Array, position: Array) -> tuple[Array, ...]:
-        is_open = (entries >= position) & selectable.at[base_rows].get(mode="fill", fill_value=False)
-        entry = jnp.argmax(is_open).astype(jnp.int32)
+    def off_list(selectable: Array, is_open: Array, counts: Array, position: Array) -> tuple[Array, ...]:
+        entry = jnp.argmax((entries >= position) & is_open).astype(jnp.int32)
         row = base_rows[entry]
         to_centroids = jnp.where(counts > 0, squares.at[:, row].get(mode="fill", fill_value=jnp.inf), jnp.inf)
         label = jnp.where(jnp.any(counts > 0), jnp.argmin(to_centroids).astype(jnp.int32), -1)
         return row, entry, jnp.asarray(jnp.nan, dtype), label, entry + 1
 
-    def balancing(selectable: Array, counts: Array, position: Array) -> tuple[Array, ...]:
+    def balancing(selectable: Array, is_open: Array, counts: Array, position: Array) -> tuple[Array, ...]:
         values = relative_squares(squares, counts, denominator)
         # What is not selectable comes last, behind selectable rows at infinity too.
         order = jnp.where(values < largest, values, largest)
         row = jnp.argmin(jnp.where(selectable, order, jnp.inf)).astype(jnp.int32)
-        return row, jnp.asarray(-1, jnp.int32), jnp.sqrt(values[row]), minority_class(counts), position
+        ratio = jnp.sqrt(take_rows(values, row[None])[0])
+        return row, jnp.asarray(-1, jnp.int32), ratio, minority_class(counts), position
 
-    def pick(number: Array, carry: tuple[Array, Array, BalancedPicks]) -> tuple[Array, Array, BalancedPicks]:
-        selectable, counts, picks = carry
+    def pick(number: Array, carry: tuple[Any, ...]) -> tuple[Any, ...]:
+        selectable, is_open, counts, picks = carry
         is_switched = picks.is_switched | is_switch_due(counts, labels_left - number)
         is_balancing = is_switched & jnp.any(representation(counts)[0])
         row, entry, ratio, label, position = jax.lax.cond(
-            is_balancing, balancing, off_list, selectable, counts, picks.position
+            is_balancing, balancing, off_list, selectable, is_open, counts, picks.position
         )
         counts = counts.at[jnp.where(label >= 0, label, counts.shape[0])].add(1, mode="drop")
         picks = BalancedPicks(
@@ -193,7 +194,7 @@ def balanced_picks(
             is_switched=is_switched,
             position=position,
         )
-        return selectable.at[row].set(False, mode="drop"), counts, picks
+        return selectable.at[row].set(False, mode="drop"), is_open & (base_rows != row), counts, picks
 
     room = max(query_size, 1)  # room for one even where Q = 0: the loop body is traced
     none = BalancedPicks(
@@ -204,7 +205,10 @@ def balanced_picks(
         is_switched=is_switched,
         position=position,
     )
-    _, _, picks = jax.lax.fori_loop(0, jnp.minimum(num_wanted, query_size), pick, (is_selectable, counts, none))
+    # Every device has the list: an entry of it needs no word between them.
+    base_rows, is_open = everywhere((base_rows, is_selectable.at[base_rows].get(mode="fill", fill_value=False)))
+    start = (is_selectable, is_open, counts, none)
+    *_, picks = jax.lax.fori_loop(0, jnp.minimum(num_wanted, query_size), pick, start)
     return picks._replace(
         indices=picks.indices[:query_size],
         entry=picks.entry[:query_size],

@@ -4,11 +4,19 @@ import contextlib
 import contextvars
 import functools
 from collections.abc import Callable, Iterator
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import jax
 import jax.numpy as jnp
 
+from jaxal.kernels.pool_mesh import (
+    BY_ROWS,
+    EVERYWHERE,
+    current_mesh,
+    fold_over_devices,
+    on_each_device,
+    on_own_rows,
+)
 from jaxal.kernels.progress import tell
 from jaxal.typing import Array
 
@@ -17,6 +25,7 @@ __all__ = [
     "block_budget",
     "fold_listed_rows",
     "map_row_blocks",
+    "renew_listed_rows",
     "rows_per_block",
     "scan_row_blocks",
 ]
@@ -67,7 +76,11 @@ def map_row_blocks(block_fn: Callable[..., T], arrays: tuple[Array, ...], block_
 
     Cost: that of `scan_row_blocks`.
     """
-    return scan_row_blocks(lambda total, is_new, *blocks: (total, block_fn(*blocks)), (), arrays, block_size)[1]
+
+    def pass_over(*arrays: Array) -> T:
+        return _scan(lambda total, is_new, *blocks: (total, block_fn(*blocks)), (), arrays, block_size)[1]
+
+    return on_own_rows(pass_over, *arrays)
 
 
 def scan_row_blocks(
@@ -78,12 +91,33 @@ def scan_row_blocks(
     Args:
         block_fn: (total, is_new [B], one block [B, …] of each array) -> (total, row-wise results [B, …]). Rows that are
             not new have been in the block before: they must not enter the total again.
-        total: to start from.
+        total: to start from. Blocks must add to it: where the rows lie on several devices, each device's totals are
+            added up once, after the pass.
         arrays: arrays that share their first axis N.
         block_size: B; a last block that would overhang begins earlier and repeats rows.
 
     Cost: one loop of ceil(N/B) steps; temporaries of one block only, no copy of the arrays.
     """
+    mesh = current_mesh()
+    if mesh is None:
+        return _scan(block_fn, total, arrays, block_size)
+
+    def pass_over(total: S, *arrays: Array) -> tuple[S, T]:
+        results = []
+
+        def fold(total: S) -> S:
+            total, parts = _scan(block_fn, total, arrays, block_size)
+            results.append(parts)
+            return total
+
+        return fold_over_devices(fold, total), results[0]
+
+    in_specs = (EVERYWHERE, *(BY_ROWS for _ in arrays))
+    return on_each_device(mesh, pass_over, in_specs, (EVERYWHERE, BY_ROWS))(total, *arrays)
+
+
+def _scan(block_fn: Callable[..., tuple[S, T]], total: S, arrays: tuple[Array, ...], block_size: int) -> tuple[S, T]:
+    """Pass over the rows of one device."""
     num_rows = arrays[0].shape[0]
     if block_size >= num_rows:
         return block_fn(total, jnp.ones(num_rows, bool), *arrays)
@@ -104,18 +138,57 @@ def scan_row_blocks(
     return jax.lax.fori_loop(0, num_blocks, add_block, (total, results))
 
 
-def fold_listed_rows(block_fn: Callable[[S, Array], S], total: S, is_listed: Array, block_size: int) -> S:
-    """Carry a total over blocks of the rows that are marked, in their order: what is not marked costs nothing.
+def fold_listed_rows(
+    block_fn: Callable[..., S], total: S, is_listed: Array, arrays: tuple[Any, ...], block_size: int
+) -> S:
+    """Add to a total by blocks of the rows that are marked, in their order: what is not marked costs nothing.
 
     Args:
-        block_fn: (total, rows [B]) -> total; rows are int32, N on padding, to be read with mode="clip" or "fill" and
-            written with mode="drop".
+        block_fn: (total, rows [B], *arrays) -> total; rows are int32 and number those of the arrays that it is given,
+            with their length on padding: to be read with mode="clip" or "fill". It must add to the total: where the
+            rows lie on several devices, what each has is added up once, after the pass.
         total: to start from.
         is_listed: bool [N].
+        arrays: that share their first axis N, or trees of such: all that block_fn reads of rows.
         block_size: B.
 
     Cost: a loop of ceil(marked / B) steps, known only when it runs.
     """
+    mesh = current_mesh()
+    if mesh is None:
+        return _fold_listed(block_fn, total, is_listed, arrays, block_size)
+
+    def fold(total: S, is_listed: Array, *arrays: Any) -> S:
+        return fold_over_devices(lambda start: _fold_listed(block_fn, start, is_listed, arrays, block_size), total)
+
+    in_specs = (EVERYWHERE, BY_ROWS, *(BY_ROWS for _ in arrays))
+    return on_each_device(mesh, fold, in_specs, EVERYWHERE)(total, is_listed, *arrays)
+
+
+def renew_listed_rows(
+    block_fn: Callable[..., S], values: S, is_listed: Array, arrays: tuple[Any, ...], block_size: int
+) -> S:
+    """Write anew what is kept of the rows that are marked, by blocks of them: what is not marked costs nothing.
+
+    Args:
+        block_fn: (values, rows [B], *arrays) -> values, as `fold_listed_rows` has it; it reads and writes the values of
+            these rows alone, with mode="drop".
+        values: arrays that share their first axis N, or a tree of them.
+        is_listed: bool [N].
+        arrays: likewise, only read.
+        block_size: B.
+
+    Cost: that of `fold_listed_rows`; no word between devices.
+    """
+
+    def renew(values: S, is_listed: Array, *arrays: Any) -> S:
+        return _fold_listed(block_fn, values, is_listed, arrays, block_size)
+
+    return on_own_rows(renew, values, is_listed, *arrays)
+
+
+def _fold_listed(block_fn: Callable[..., S], total: S, is_listed: Array, arrays: tuple[Any, ...], block_size: int) -> S:
+    """Carry a total over the marked rows of one device."""
     num_rows = is_listed.shape[0]
     block_size = min(block_size, max(num_rows, 1))
     (rows,) = jnp.nonzero(is_listed, size=-(-num_rows // block_size) * block_size, fill_value=num_rows)
@@ -124,6 +197,6 @@ def fold_listed_rows(block_fn: Callable[[S, Array], S], total: S, is_listed: Arr
     def fold_block(number: Array, total: S) -> S:
         tell("blocks of a pass", number, num_blocks)
         block = jax.lax.dynamic_slice_in_dim(rows, number * block_size, block_size)
-        return block_fn(total, block.astype(jnp.int32))
+        return block_fn(total, block.astype(jnp.int32), *arrays)
 
     return jax.lax.fori_loop(0, num_blocks, fold_block, total)

@@ -4,6 +4,7 @@ import jax.numpy as jnp
 
 from jaxal.kernels.blocks import fold_listed_rows
 from jaxal.kernels.cached_blocks import rows_per_cached_block
+from jaxal.kernels.pool_mesh import take, take_rows
 from jaxal.typing import Array, Float, Int32
 
 __all__ = ["class_centroids"]
@@ -34,15 +35,15 @@ def class_centroids(
     counts = jnp.zeros(num_classes, jnp.int32).at[own_class].add(1, mode="drop")
     rows = jnp.arange(num_rows, dtype=jnp.int32)
     first_rows = jnp.full(num_classes, num_rows, jnp.int32).at[own_class].min(rows, mode="drop")
-    first = embeddings.at[first_rows].get(mode="fill", fill_value=0)
+    first = jnp.where((first_rows < num_rows)[:, None], take_rows(embeddings, first_rows), 0)
 
-    def add_block(sums: Array, block: Array) -> Array:
+    def add_block(sums: Array, block: Array, embeddings: Array, own_class: Array) -> Array:
         label = own_class.at[block].get(mode="fill", fill_value=num_classes)
         is_member = classes[:, None] == label[None]
-        own_first = first.at[label].get(mode="clip")
+        own_first = take(first, label)
         differences = jnp.where((label < num_classes)[:, None], embeddings.at[block].get(mode="clip") - own_first, 0)
         return sums + jnp.matmul(is_member.astype(differences.dtype), differences, precision="highest")
 
     block_size = rows_per_cached_block(4 * 4 * width, num_rows)
-    sums = fold_listed_rows(add_block, jnp.zeros_like(first), is_labeled, block_size)
+    sums = fold_listed_rows(add_block, jnp.zeros_like(first), is_labeled, (embeddings, own_class), block_size)
     return first + sums / jnp.maximum(counts, 1).astype(embeddings.dtype)[:, None], counts

@@ -1,13 +1,29 @@
 """Greedy choice by a score and by what the classes lack to equal shares of labels (Bengar et al., WACV 2022)."""
 
+from typing import NamedTuple
+
 import jax
 import jax.numpy as jnp
 
-from jaxal.kernels.masking import first_argmin
+from jaxal.kernels.masking import first_argmin, pick_mask, top_values
+from jaxal.kernels.pool_mesh import current_mesh, pool_mesh, take_rows
 from jaxal.kernels.progress import tell
 from jaxal.typing import Array, Bool, Float, Int32
 
 __all__ = ["class_deficit", "label_deficits"]
+
+
+CANDIDATES = 512  # rows that are searched between two looks at all devices' rows
+
+
+class _Picks(NamedTuple):
+    """What is picked, and what the classes still lack."""
+
+    gap: Array  # [C]
+    rest: Array  # [C], what float32 lost of it
+    indices: Array
+    objectives: Array
+    number: Array  # of picks so far
 
 
 def label_deficits(
@@ -57,36 +73,73 @@ def class_deficit(
     Returns:
         (indices, is_valid, objective): the objective's value at each pick (NaN on padding); padding indices hold N.
 
-    Cost: O(QNC) in one loop on the device, O(N) memory beside the arguments.
+    Cost: O(QNC) in one loop on the device, O(N) memory beside the arguments. Where the rows lie on several devices, the
+    CANDIDATES best rows are searched alone as long as the best of them stays ahead of the best row outside, as it was
+    when they were chosen: what the picks cover only grows, and no row's value falls.
     """
     num_rows, num_classes = probabilities.shape
     num_picks = jnp.minimum(jnp.minimum(num_wanted, query_size), jnp.sum(is_selectable, dtype=jnp.int32))
     scale = weight / num_classes
 
-    def pick(position: Array, carry: tuple[Array, ...]) -> tuple[Array, ...]:
-        gap, rest, selectable, indices, objectives = carry
-        tell("picks", position, num_picks)
+    def rank_of(scores: Array, probabilities: Array, gap: Array) -> tuple[Array, Array]:
         covered = jnp.sum(jnp.minimum(jnp.maximum(gap, 0)[None], probabilities), axis=1)
-        rank = scores - 2 * scale * covered
-        chosen = first_argmin(jnp.where(selectable, rank, jnp.inf))
-        objective = scores[chosen] + scale * (jnp.sum(jnp.abs(gap)) + 1 - 2 * covered[chosen])
-        # Compensated (Kahan): after hundreds of picks the objective would have lost its sixth digit.
-        step = probabilities[chosen] - rest
-        smaller = gap - step
-        return (
-            smaller,
-            (gap - smaller) - step,
-            selectable.at[chosen].set(False),
-            indices.at[position].set(chosen),
-            objectives.at[position].set(objective),
-        )
+        return scores - 2 * scale * covered, covered
 
-    start = (
+    def pick_from(
+        scores: Array, probabilities: Array, is_free: Array, picks: _Picks, rows: Array | None, bound: Array | None
+    ) -> _Picks:
+        """Pick among some rows, as long as one's rank is below the bound; the first pick is sure."""
+
+        def goes_on(carry: tuple[Array, _Picks, Array]) -> Array:
+            return carry[-1] & (carry[1].number < num_picks)
+
+        def pick(carry: tuple[Array, _Picks, Array]) -> tuple[Array, _Picks, Array]:
+            is_free, (gap, rest, indices, objectives, number), _ = carry
+            tell("picks", number, num_picks)
+            rank, covered = rank_of(scores, probabilities, gap)
+            chosen = first_argmin(jnp.where(is_free, rank, jnp.inf))
+            is_ahead = True if bound is None else (rank[chosen] < bound) | (number == picks.number)
+            objective = scores[chosen] + scale * (jnp.sum(jnp.abs(gap)) + 1 - 2 * covered[chosen])
+            # Compensated (Kahan): after hundreds of picks the objective would have lost its sixth digit.
+            step = probabilities[chosen] - rest
+            smaller = gap - step
+            after = _Picks(
+                smaller,
+                (gap - smaller) - step,
+                indices.at[number].set(chosen if rows is None else rows[chosen]),
+                objectives.at[number].set(objective),
+                number + 1,
+            )
+            if bound is None:
+                return is_free.at[chosen].set(False), after, carry[-1]
+            after = jax.tree.map(lambda new, old: jnp.where(is_ahead, new, old), after, carry[1])
+            return is_free.at[chosen].set(False), after, jnp.asarray(is_ahead)
+
+        return jax.lax.while_loop(goes_on, pick, (is_free, picks, jnp.asarray(True)))[1]
+
+    def pick_from_best(picks: _Picks) -> _Picks:
+        rank, _ = rank_of(scores, probabilities, picks.gap)
+        is_free = is_selectable & ~pick_mask(picks.indices, num_rows)
+        num_candidates = min(CANDIDATES, num_rows)
+        values, rows = top_values(jnp.where(is_free, -rank, -jnp.inf), min(CANDIDATES + 1, num_rows))
+        # What a gap may rise by when it is rounded must not bring a row outside before one inside.
+        rounding = 8 * jnp.finfo(scores.dtype).eps * (jnp.abs(values[-1]) + 2 * scale * jnp.max(jnp.abs(picks.gap)))
+        is_all = (num_candidates == num_rows) | (values[-1] == -jnp.inf)
+        bound = jnp.where(is_all, jnp.inf, -values[-1] - rounding)
+        rows = jnp.sort(rows[:num_candidates])
+        candidates = take_rows((scores, probabilities, is_free), rows)
+        with pool_mesh(None):
+            return pick_from(*candidates, picks, rows, bound)
+
+    start = _Picks(
         *label_deficits(counts, num_picks),
-        is_selectable,
         jnp.full(max(query_size, 1), num_rows, jnp.int32),  # room for one even where Q = 0: the loop body is traced
         jnp.full(max(query_size, 1), jnp.nan, scores.dtype),
+        jnp.asarray(0, jnp.int32),
     )
-    *_, indices, objectives = jax.lax.fori_loop(0, num_picks, pick, start)
-    indices, objectives = indices[:query_size], objectives[:query_size]
+    if current_mesh() is None:
+        picks = pick_from(scores, probabilities, is_selectable, start, None, None)
+    else:
+        picks = jax.lax.while_loop(lambda picks: picks.number < num_picks, pick_from_best, start)
+    indices, objectives = picks.indices[:query_size], picks.objectives[:query_size]
     return indices, indices < num_rows, objectives

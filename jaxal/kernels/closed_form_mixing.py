@@ -10,6 +10,7 @@ import jax.numpy as jnp
 
 from jaxal.kernels.blocks import map_row_blocks
 from jaxal.kernels.feature_mixing import Mixing, anchor_difference
+from jaxal.kernels.pool_mesh import on_own_rows, take
 from jaxal.kernels.taylor import relative_loss_gradient
 from jaxal.typing import Array, Bool, Float
 
@@ -51,14 +52,9 @@ def closed_form_mixing(
     References: Lin et al., MICCAI 2024, Eq. 1-3; the closed form is ours.
     """
     num_classes = weight.shape[1]
-    predicted = jnp.argmax(logits, axis=1).astype(jnp.int32)
-    order = jnp.argsort(predicted, stable=True).astype(jnp.int32)
     classes = jnp.arange(num_classes, dtype=jnp.int32)
 
-    def mix_block(rows: Array) -> Mixing:
-        z, block_logits, block_predicted = (
-            array.at[rows].get(mode="promise_in_bounds") for array in (embeddings, logits, predicted)
-        )
+    def mix_block(z: Array, block_logits: Array, block_predicted: Array) -> Mixing:
         gradient = relative_loss_gradient(block_logits, block_predicted, weight)
         lead = jnp.max(block_logits, axis=1, keepdims=True) - block_logits
         is_rival = classes[None] != block_predicted[:, None]
@@ -78,7 +74,7 @@ def closed_form_mixing(
             norms = jnp.where(is_reachable, lead / jnp.where(is_reachable, lengths, 1), jnp.inf)
             rival = jnp.argmin(norms, axis=1)
             norm, length = (jnp.take_along_axis(each, rival[:, None], axis=1)[:, 0] for each in (norms, lengths))
-            toward = weight.T[rival] - weight.T[block_predicted]
+            toward = take(weight.T, rival) - take(weight.T, block_predicted)
             gain = jnp.sum(toward * square * gradient, axis=1)
             is_flipped = jnp.isfinite(norm)
             change = jnp.where(is_flipped, norm, 0) * (gain / jnp.where(is_flipped, length, 1))
@@ -91,8 +87,18 @@ def closed_form_mixing(
             center, exists = anchor
             return jax.lax.cond(exists, mix_with_anchor, lambda best, _: best, best, center), None
 
-        infinite = jnp.full_like(z, jnp.inf, shape=rows.shape)
+        infinite = jnp.full_like(z, jnp.inf, shape=z.shape[:1])
         return jax.lax.scan(pass_anchor, Mixing(infinite, -infinite), (anchors, is_anchor))[0]
 
-    mixing = map_row_blocks(mix_block, (order,), block_size)
-    return jax.tree.map(lambda values: jnp.zeros_like(values).at[order].set(values), mixing)
+    def mix_rows(embeddings: Array, logits: Array) -> Mixing:
+        predicted = jnp.argmax(logits, axis=1).astype(jnp.int32)
+        order = jnp.argsort(predicted, stable=True).astype(jnp.int32)
+
+        def mix_ordered(rows: Array) -> Mixing:
+            block = (array.at[rows].get(mode="promise_in_bounds") for array in (embeddings, logits, predicted))
+            return mix_block(*block)
+
+        mixing = map_row_blocks(mix_ordered, (order,), block_size)
+        return jax.tree.map(lambda values: jnp.zeros_like(values).at[order].set(values), mixing)
+
+    return on_own_rows(mix_rows, embeddings, logits)

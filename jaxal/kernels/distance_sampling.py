@@ -14,7 +14,8 @@ import jax
 import jax.numpy as jnp
 
 from jaxal.kernels.masking import top_values
-from jaxal.kernels.nearest_center import Geometry, Points, fold_centers, take
+from jaxal.kernels.nearest_center import Geometry, Points, fold_centers
+from jaxal.kernels.pool_mesh import take, take_rows
 from jaxal.kernels.progress import tell
 from jaxal.typing import Array, Bool, Float, Int32, PRNGKey
 
@@ -84,15 +85,15 @@ def sample_by_distance(
     pick; two hashes a row and pass.
     """
     num_rows = nearest.shape[0]
-    num_arrivals, per_pass = min(num_arrivals, num_rows), min(picks_per_pass, 1 << max(query_size - 1, 0).bit_length())
+    per_pass = min(picks_per_pass, 1 << max(query_size - 1, 0).bit_length())
     limit = jnp.minimum(num_wanted, query_size)
 
     def draw_block(block_key: PRNGKey, nearest: Array, is_free: Array, num_left: Array) -> tuple[Array, _Block]:
         first_key, accept_key, later_key = jax.random.split(block_key, 3)
         log_weight = jnp.where(is_free, jnp.log(nearest), -jnp.inf)
         arrivals = jnp.where(log_weight > -jnp.inf, log_weight + row_gumbels(first_key, sample_ids), -jnp.inf)
-        first, rows = top_values(arrivals, num_arrivals)
-        candidates, ids, log_rate, weight_then = take((points, sample_ids, log_weight, nearest), rows)
+        first, rows = top_values(arrivals, min(num_arrivals, num_rows))
+        candidates, ids, log_rate, weight_then = take_rows((points, sample_ids, log_weight, nearest), rows)
         uniforms = jax.vmap(lambda each: jax.random.uniform(jax.random.fold_in(accept_key, each)))(ids)
 
         def goes_on(state: _Block) -> Array:
@@ -151,7 +152,7 @@ def sample_by_distance(
         places = jnp.where(is_pick, num_done + jnp.arange(per_pass, dtype=jnp.int32), query_size)
         nearest = jax.lax.cond(
             num_after < limit,  # nobody looks at the distances after the last pick
-            lambda: fold_centers(geometry, points, nearest, take(points, picked), is_pick, block_size),
+            lambda: fold_centers(geometry, points, nearest, take_rows(points, picked), is_pick, block_size),
             lambda: nearest,
         )
         return (

@@ -12,7 +12,8 @@ import jax
 import jax.numpy as jnp
 
 from jaxal.kernels.masking import top_values
-from jaxal.kernels.nearest_center import Geometry, Points, fold_centers, take
+from jaxal.kernels.nearest_center import Geometry, Points, fold_centers
+from jaxal.kernels.pool_mesh import take, take_rows
 from jaxal.kernels.progress import tell
 from jaxal.typing import Array, Bool, Float, Int32
 
@@ -99,7 +100,7 @@ def farthest_first(
             )
             bound = jax.tree.map(lambda *each: jnp.where(is_first, *each), Outside(farthest[-1], order[-1]), outside)
         rows = order[:num_candidates]
-        candidates = take(points, rows)
+        candidates, is_candidate_free = take_rows((points, is_free), rows)
 
         def with_best(state: _Candidates) -> _Candidates:
             values = jnp.where(state.is_free, state.nearest, -jnp.inf)
@@ -126,7 +127,7 @@ def farthest_first(
 
         start = _Candidates(
             nearest=farthest[:num_candidates],
-            is_free=is_free[rows],
+            is_free=is_candidate_free,
             picks=jnp.full(per_pass, num_candidates, jnp.int32),
             distances=jnp.full(per_pass, jnp.nan, value.dtype),
             num_picks=jnp.asarray(0, jnp.int32),
@@ -146,7 +147,7 @@ def farthest_first(
         goes_on = (found.num_picks > 0) & (num_after < num_picks)
         nearest = jax.lax.cond(
             goes_on,  # nobody looks at the distances after the last pick
-            lambda: fold_centers(geometry, points, nearest, take(points, picked), is_pick, block_size),
+            lambda: fold_centers(geometry, points, nearest, take_rows(points, picked), is_pick, block_size),
             lambda: nearest,
         )
         return (

@@ -11,7 +11,8 @@ from jaxal.kernels.cached_blocks import rows_per_cached_block
 from jaxal.kernels.distance_sampling import PICKS_PER_PASS, row_gumbels, sample_by_distance
 from jaxal.kernels.distances import squared_distances_by_blocks
 from jaxal.kernels.masking import first_argmax, lowest, pick_mask
-from jaxal.kernels.nearest_center import Geometry, Points, product_tolerance, take
+from jaxal.kernels.nearest_center import Geometry, Points, product_tolerance
+from jaxal.kernels.pool_mesh import take_rows
 from jaxal.kernels.taylor import logit_residual
 from jaxal.typing import Array, Bool, Float, Int32, PRNGKey
 
@@ -123,10 +124,9 @@ def sample_gradients(
     block_size = rows_per_cached_block(4 * (2 * embeddings.shape[1] + 4 * PICKS_PER_PASS), num_rows)
     draw_key, blind_key = jax.random.split(key)
     largest = first_argmax(norms)
-    has_largest = (num_picks > 0) & (norms[largest] > 0)
-    nearest = map_row_blocks(
-        lambda *rows: geometry.by_differences(rows, take(points, largest[None])), points, block_size
-    )
+    opening, norm = take_rows((points, norms), largest[None])
+    has_largest = (num_picks > 0) & (norm[0] > 0)
+    nearest = map_row_blocks(lambda *rows: geometry.by_differences(rows, opening), points, block_size)
     is_free = is_selectable & ~(has_largest & (jnp.arange(num_rows, dtype=jnp.int32) == largest))
     drawn, squared = sample_by_distance(
         draw_key,
@@ -140,7 +140,7 @@ def sample_gradients(
         block_size=block_size,
     )
     indices = jnp.concatenate([jnp.where(has_largest, largest, num_rows)[None], drawn])[:query_size]
-    distances = jnp.sqrt(jnp.concatenate([jnp.where(has_largest, norms[largest], jnp.nan)[None], squared]))[:query_size]
+    distances = jnp.sqrt(jnp.concatenate([jnp.where(has_largest, norm, jnp.nan), squared]))[:query_size]
     # What no gradient tells apart: rows left go by chance, behind the picks.
     is_picked = pick_mask(indices, num_rows)
     noise = row_gumbels(blind_key, sample_ids)

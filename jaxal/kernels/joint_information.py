@@ -15,6 +15,7 @@ import jax.numpy as jnp
 
 from jaxal.kernels.blocks import map_row_blocks
 from jaxal.kernels.mutual_information import draw_deviations, log_information, relative_entropy_term
+from jaxal.kernels.pool_mesh import take_rows
 from jaxal.kernels.progress import tell
 from jaxal.typing import Array, Bool, Float, Int32, PRNGKey
 
@@ -162,11 +163,12 @@ def batch_bald(
         log_gain = map_row_blocks(score_block, (deviations, log_means), block_size)
         value = jnp.where(selectable, jnp.maximum(log_gain, lowest_value), -jnp.inf)
         chosen = jnp.argmax(value).astype(jnp.int32)
+        chosen_logits, chosen_gain = take_rows(mc_logits, chosen[None], axis=1), take_rows(log_gain, chosen[None])
         return (
-            picked_log_p.at[position].set(jax.nn.log_softmax(mc_logits[:, chosen], axis=1)),
+            picked_log_p.at[position].set(jax.nn.log_softmax(chosen_logits[:, 0], axis=1)),
             selectable.at[chosen].set(False),
             indices.at[position].set(chosen),
-            gains.at[position].set(jnp.exp(log_gain[chosen])),
+            gains.at[position].set(jnp.exp(chosen_gain[0])),
         )
 
     room = max(query_size, 1)  # for one even where Q = 0: the loop body is traced

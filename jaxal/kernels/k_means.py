@@ -16,7 +16,8 @@ from jaxal.kernels.distances import (
 )
 from jaxal.kernels.lloyd import TIE_TOLERANCE, KMeans, lloyd
 from jaxal.kernels.masking import first_argmax
-from jaxal.kernels.nearest_center import Geometry, Points, take
+from jaxal.kernels.nearest_center import Geometry, Points
+from jaxal.kernels.pool_mesh import take, take_rows
 from jaxal.typing import Array, Bool, Float, Int32, PRNGKey
 
 __all__ = ["draw_seeds", "k_means", "nearest_to_centers"]
@@ -41,7 +42,7 @@ def draw_seeds(
     embeddings, _, *row_scale = points
     num_rows = is_member.shape[0]
     first = first_argmax(jnp.where(is_member, row_gumbels(first_key, sample_ids), -jnp.inf))
-    nearest = squared_distances_by_blocks(embeddings, vectors(take(points, first[None]))[0], *row_scale)
+    nearest = squared_distances_by_blocks(embeddings, vectors(take_rows(points, first[None]))[0], *row_scale)
     is_first = jnp.arange(num_rows, dtype=jnp.int32) == first
     later, _ = sample_by_distance(
         later_key,
@@ -103,7 +104,7 @@ def k_means(
     block_size = rows_per_block(4 * (3 * width + 4 * max(max_clusters, PICKS_PER_PASS)), num_rows)
     geometry = embedding_geometry(middle)
     seeds = draw_seeds(key, geometry, points, sample_ids, is_member, num_in_use, max_clusters, block_size)
-    start = vectors(take(points, seeds))
+    start = vectors(take_rows(points, seeds))
     return lloyd(points, middle, is_member, start, seeds < num_rows, is_in_use, num_iterations, block_size)
 
 
@@ -135,7 +136,7 @@ def nearest_to_centers(
 
     def measure(own: Array, *block: Array) -> tuple[Array, Array]:
         rows = scaled(*block)
-        to_own = jnp.sum(jnp.square(rows - centers.at[own].get(mode="clip")), axis=1)
+        to_own = jnp.sum(jnp.square(rows - take(centers, own)), axis=1)
         return to_own, squared_distances(rows, overall)
 
     block_size = rows_per_block(4 * 4 * width, num_rows)

@@ -15,10 +15,11 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 
-from jaxal.kernels.blocks import fold_listed_rows, rows_per_block
+from jaxal.kernels.blocks import fold_listed_rows, renew_listed_rows, rows_per_block
 from jaxal.kernels.distances import embedding_geometry, embedding_points, squared_distances_by_blocks, vectors
 from jaxal.kernels.masking import first_argmax
-from jaxal.kernels.nearest_center import Geometry, Points, lower_bounds, product_tolerance, search, take
+from jaxal.kernels.nearest_center import Geometry, Points, lower_bounds, product_tolerance, search
+from jaxal.kernels.pool_mesh import pool_mesh, take, take_rows
 from jaxal.kernels.progress import tell
 from jaxal.typing import Array, Bool, Float, Int32
 
@@ -118,20 +119,23 @@ def _assign(members: _Members, centers: _Centers, before: _Clusters, block_size:
     num_clusters, width = centers.means.shape
     is_remembered = before.bounds.shape[0] > 0
     geometry, points = members.geometry, members.points
-    middle_centers = embedding_points(centers.means, members.middle)
+    with pool_mesh(None):  # every device has all centers
+        middle_centers = embedding_points(centers.means, members.middle)
     numbers = jnp.arange(num_clusters, dtype=jnp.int32)
 
-    def measure_own(distances: Array, rows: Array) -> Array:
-        own = take(middle_centers, before.assignment.at[rows].get(mode="clip"))
+    def measure_own(distances: Array, rows: Array, points: Points, assignment: Array) -> Array:
+        own = take(middle_centers, assignment.at[rows].get(mode="clip"))
         return distances.at[rows].set(geometry.by_differences(take(points, rows), own), mode="drop")
 
     if is_remembered:
         own_moved = centers.moved.at[before.assignment].get(mode="fill", fill_value=0) > 0
-        distances = fold_listed_rows(measure_own, before.distances, members.is_member & own_moved, block_size)
+        rows_moved = members.is_member & own_moved
+        own = (points, before.assignment)
+        distances = renew_listed_rows(measure_own, before.distances, rows_moved, own, block_size)
     else:  # all is measured anew, and nothing is known at first
         distances = jnp.where(members.is_member, jnp.inf, before.distances)
 
-    def assign_rows(state: tuple[Array, Array, Array], rows: Array) -> tuple[Array, Array, Array]:
+    def assign_rows(state: tuple[Array, Array, Array], rows: Array, points: Points) -> tuple[Array, Array, Array]:
         assignment, distances, bounds = state
         squared = distances.at[rows].get(mode="fill", fill_value=-jnp.inf)
         number = assignment.at[rows].get(mode="fill", fill_value=num_clusters)
@@ -159,7 +163,8 @@ def _assign(members: _Members, centers: _Centers, before: _Clusters, block_size:
         )
 
     start = (before.assignment, distances, before.bounds)
-    assignment, distances, bounds = fold_listed_rows(assign_rows, start, members.is_member, block_size)
+    renewed = renew_listed_rows(assign_rows, start, members.is_member, (points,), block_size)
+    assignment, distances, bounds = renewed
     return before._replace(assignment=assignment, distances=distances, bounds=bounds)
 
 
@@ -171,9 +176,9 @@ def _add_up(members: _Members, clusters: _Clusters, before: Int32[Array, " N"], 
     for own in (before, clusters.assignment):
         has_changed = has_changed.at[jnp.where(is_changed, own, num_clusters)].set(True, mode="drop")
 
-    def add_rows(sums: Array, rows: Array) -> Array:
-        own = clusters.assignment.at[rows].get(mode="fill", fill_value=num_clusters)
-        differences = vectors(take(members.points, rows)) - members.origin[None]
+    def add_rows(sums: Array, rows: Array, points: Points, assignment: Array) -> Array:
+        own = assignment.at[rows].get(mode="fill", fill_value=num_clusters)
+        differences = vectors(take(points, rows)) - members.origin[None]
         return jax.lax.platform_dependent(
             sums,
             jnp.where((own < num_clusters)[:, None], differences, 0),
@@ -185,7 +190,8 @@ def _add_up(members: _Members, clusters: _Clusters, before: Int32[Array, " N"], 
     sums = jnp.where(has_changed[:, None], 0, clusters.sums)
     is_listed = has_changed.at[clusters.assignment].get(mode="fill", fill_value=False)
     counts = jnp.zeros(num_clusters, jnp.int32).at[clusters.assignment].add(1, mode="drop")
-    return clusters._replace(sums=fold_listed_rows(add_rows, sums, is_listed, block_size), counts=counts)
+    sums = fold_listed_rows(add_rows, sums, is_listed, (members.points, clusters.assignment), block_size)
+    return clusters._replace(sums=sums, counts=counts)
 
 
 def _repair(clusters: _Clusters, members: _Members, is_in_use: Array) -> _Clusters:
@@ -209,8 +215,9 @@ def _repair(clusters: _Clusters, members: _Members, is_in_use: Array) -> _Cluste
         farthest = jnp.max(jnp.where(candidates, state.distances, 0))
         is_far = candidates & (state.distances >= farthest * (1 - TIE_TOLERANCE))
         row = argmin_with_ties(jnp.zeros_like(members.sizes), members.sizes, is_far)
-        difference = vectors(take(members.points, row[None]))[0] - members.origin
-        change = jnp.zeros(num_clusters, jnp.int32).at[empty].set(1).at[state.assignment[row]].add(-1)
+        (own,), point = take_rows((state.assignment, members.points), row[None])
+        difference = vectors(point)[0] - members.origin
+        change = jnp.zeros(num_clusters, jnp.int32).at[empty].set(1).at[own].add(-1)
         return _Clusters(
             assignment=state.assignment.at[row].set(empty),
             distances=state.distances.at[row].set(0),

@@ -3,6 +3,7 @@
 import jax
 import jax.numpy as jnp
 
+from jaxal.kernels.pool_mesh import current_mesh, first_own_row, gathered, pool_mesh
 from jaxal.typing import Array, Bool, Float, Int32
 
 __all__ = ["concatenate_picks", "first_argmax", "first_argmin", "lowest", "pick_mask", "picked_values", "top_values"]
@@ -16,6 +17,15 @@ def first_argmax(values: Array) -> Int32[Array, ""]:
 
     By rows of a matrix and then inside the best of them: on CPU XLA finds a maximum many times faster than its place.
     """
+    mesh = current_mesh()
+    if mesh is not None:
+
+        def own_best(values: Array) -> tuple[Array, Array]:
+            row = first_argmax(values)
+            return values[row][None], (first_own_row(values.shape[0]) + row)[None]
+
+        best, rows = gathered(mesh, own_best, values)
+        return rows[jnp.argmax(best)]
     num_values = values.shape[0]
     num_whole = num_values // COLUMNS
     if num_whole < 2:
@@ -37,6 +47,18 @@ def first_argmin(values: Array) -> Int32[Array, ""]:
 
 def top_values(values: Float[Array, " N"], num_values: int) -> tuple[Float[Array, " K"], Int32[Array, " K"]]:
     """Find the K largest of values, largest first, and their rows; ties in the order of the rows."""
+    mesh = current_mesh()
+    if mesh is not None:
+
+        def own_largest(values: Array) -> tuple[Array, Array]:
+            num_own = values.shape[0]
+            largest, rows = top_values(values, min(num_values, num_own))
+            return largest, first_own_row(num_own) + rows
+
+        candidates, candidate_rows = gathered(mesh, own_largest, values)
+        with pool_mesh(None):
+            largest, places = top_values(candidates, num_values)
+        return largest, candidate_rows[places]
     # Without the barrier XLA would make a slice of the outcome a slice of a sort of everything.
     largest, rows = jax.lax.top_k(values, num_values)
     return jax.lax.optimization_barrier(largest), jax.lax.optimization_barrier(rows)
@@ -63,6 +85,19 @@ def lowest(
     """
     num_rows = is_selectable.shape[0]
     num_picked = jnp.minimum(num_wanted, jnp.sum(is_selectable, dtype=jnp.int32))
+    is_valid = jnp.arange(query_size, dtype=jnp.int32) < num_picked
+    mesh = current_mesh()
+    if mesh is not None and query_size > 0:
+
+        def own_lowest(keys: tuple[Array, ...], is_selectable: Array) -> tuple[tuple[Array, ...], Array, Array]:
+            num_own = is_selectable.shape[0]
+            most = min(query_size, num_own)
+            rows, is_open = lowest(keys, is_selectable, jnp.asarray(most, jnp.int32), most)
+            own_keys = tuple(key.at[rows].get(mode="clip") for key in keys)
+            return own_keys, is_open, first_own_row(num_own) + rows
+
+        order = _sorted_rows(*gathered(mesh, own_lowest, keys, is_selectable), query_size, num_rows)
+        return jnp.where(is_valid, order, num_rows), is_valid
     room = ROOM_PER_PICK * query_size + COLUMNS
     is_partial = query_size > 0 and room <= num_rows // 4 and bool(keys) and keys[0].dtype == jnp.float32
 
@@ -84,7 +119,6 @@ def lowest(
             return _sorted_rows(near_keys, rows < num_rows, rows, query_size, num_rows)
 
         order = jax.lax.cond(jnp.sum(is_near, dtype=jnp.int32) <= room, by_partial_sort, by_full_sort)
-    is_valid = jnp.arange(query_size, dtype=jnp.int32) < num_picked
     return jnp.where(is_valid, order, num_rows), is_valid
 
 
@@ -116,5 +150,6 @@ def concatenate_picks(
         (order, is_valid): positions into the concatenation of the stages (its length as padding), and which are picks.
     """
     valid = jnp.concatenate(is_valid)
-    order, _ = lowest((), valid, jnp.asarray(query_size, jnp.int32), query_size)
+    with pool_mesh(None):  # these are no rows of the pool
+        order, _ = lowest((), valid, jnp.asarray(query_size, jnp.int32), query_size)
     return order, order < valid.shape[0]

@@ -8,22 +8,22 @@ that of direct differences throughout, while nearly all of the arithmetic is the
 import functools
 import math
 from collections.abc import Callable
-from typing import NamedTuple, TypeVar
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
 
 from jaxal.kernels.blocks import map_row_blocks
+from jaxal.kernels.pool_mesh import take
 from jaxal.typing import Array, Bool, Float, Int32
 
-__all__ = ["Geometry", "Points", "fold_centers", "lower_bounds", "product_tolerance", "search", "take"]
+__all__ = ["Geometry", "Points", "fold_centers", "lower_bounds", "product_tolerance", "search"]
 
 # The share of a block's rows that are measured by differences at a time, and how many at least: few of them come nearer
 # to a center in one pass, and reading rows that need not be read costs as much as the product does.
 SHARE_AT_A_TIME = 1 / 8
 ROWS_AT_A_TIME = 32
 
-T = TypeVar("T")
 Points = tuple[Array, ...]  # arrays that share their first axis: what is known of each row
 
 
@@ -42,11 +42,6 @@ def product_tolerance(width: int) -> float:
     Rounding errors add up like a random walk: √width units in the last place, and a few for what goes with it.
     """
     return (math.sqrt(width) + 4) * float(jnp.finfo(jnp.float32).eps)
-
-
-def take(points: T, rows: Array) -> T:
-    """Read the points of some rows; rows beyond the last read the last."""
-    return jax.tree.map(lambda array: array.at[rows].get(mode="clip"), points)
 
 
 def lower_bounds(geometry: Geometry, rows: Points, centers: Points) -> Float[Array, "R B"]:

@@ -13,6 +13,7 @@ import jax.numpy as jnp
 from jaxal.kernels.blocks import map_row_blocks, rows_per_block
 from jaxal.kernels.cached_blocks import rows_per_cached_block
 from jaxal.kernels.nearest_center import product_tolerance
+from jaxal.kernels.pool_mesh import POOL_AXIS, exchange_rows
 from jaxal.typing import Array, Bool, Float, Int32
 
 __all__ = ["Clusters", "nearest_members", "rows_per_tile", "sort_clusters"]
@@ -28,7 +29,7 @@ FEWEST_ROWS, MOST_ROWS = 128, 512
 class Clusters(NamedTuple):
     """Rows laid out by cluster."""
 
-    embeddings: Array  # [N, D]
+    embeddings: Array  # [N, D]; inside `on_each_device` the rows of this device alone, and all compare in step
     assignment: Array  # [N], K for rows that are no member
     by_cluster: Array  # [N] rows, sorted by cluster and then by number
     ends: Array  # [K + 1] where each cluster ends in by_cluster
@@ -100,8 +101,19 @@ def _tile(clusters: Clusters, start: Array, stop: Array, size: int) -> Array:
     return jnp.where(positions < stop, clusters.by_cluster.at[positions].get(mode="clip"), clusters.by_cluster.shape[0])
 
 
+def _is_part(clusters: Clusters) -> bool:
+    return clusters.embeddings.shape[0] < clusters.assignment.shape[0]
+
+
 def _read(clusters: Clusters, rows: Array) -> Array:
+    if _is_part(clusters):
+        return exchange_rows(clusters.embeddings, rows)
     return clusters.embeddings.at[rows].get(mode="fill", fill_value=0)
+
+
+def _in_step(clusters: Clusters, number: Array) -> Array:
+    """How many steps to take: as many as the device that takes the most, since all read rows together."""
+    return jax.lax.pmax(number, POOL_AXIS) if _is_part(clusters) else number
 
 
 def _is_pair(clusters: Clusters, rows: Array, others: Array) -> Array:
@@ -115,7 +127,7 @@ def _candidates(clusters: Clusters, rows: Array, num_kept: int) -> tuple[Array, 
     By products, less their error, so that no other one lies nearer than `bound`: +inf where none is left out. Padding
     of the others is N.
     """
-    (num_rows, width), tile_rows = clusters.embeddings.shape, rows.shape[0]
+    num_rows, width, tile_rows = len(clusters.assignment), clusters.embeddings.shape[1], rows.shape[0]
     tolerance = product_tolerance(width)
     num_others = 2 * tile_rows  # a step mostly takes in all the members of the tile's clusters
 
@@ -143,13 +155,14 @@ def _candidates(clusters: Clusters, rows: Array, num_kept: int) -> tuple[Array, 
         jnp.full((tile_rows, num_kept), jnp.inf, z.dtype),
         jnp.full((tile_rows, num_kept), num_rows, jnp.int32),
     )
-    lower, others = jax.lax.fori_loop(0, (stop - start + num_others - 1) // num_others, compare, none_yet)
+    num_steps = _in_step(clusters, (stop - start + num_others - 1) // num_others)
+    lower, others = jax.lax.fori_loop(0, num_steps, compare, none_yet)
     return jnp.where(jnp.isfinite(lower), others, num_rows), lower[:, -1]
 
 
 def _measure(clusters: Clusters, rows: Array, others: Array) -> Array:
     """Squared distances [R, kept] by direct differences, +inf to padding; few enough rows at a time to stay cached."""
-    num_rows, width = clusters.embeddings.shape
+    num_rows, width = len(clusters.assignment), clusters.embeddings.shape[1]
 
     def measure(rows: Array, others: Array) -> Array:
         squared = jnp.sum(jnp.square(_read(clusters, others) - _read(clusters, rows)[:, None]), axis=2)
@@ -165,8 +178,11 @@ def _settle(
     """Measure the rows that are not settled against all members of their clusters, by direct differences."""
     num_rows, (tile_rows, num_neighbors) = clusters.assignment.shape[0], nearest.shape
 
-    def measure(state: tuple[Array, Array]) -> tuple[Array, Array]:
-        nearest, is_settled = state
+    def num_open(is_settled: Array) -> Array:
+        return _in_step(clusters, jnp.sum(~is_settled, dtype=jnp.int32))
+
+    def measure(state: tuple[Array, Array, Array]) -> tuple[Array, Array, Array]:
+        nearest, is_settled, _ = state
         (places,) = jnp.nonzero(~is_settled, size=min(OPEN_ROWS, tile_rows), fill_value=tile_rows)
         open_rows = rows.at[places].get(mode="fill", fill_value=num_rows)
         z = _read(clusters, open_rows)
@@ -179,7 +195,10 @@ def _settle(
             return _smallest(jnp.concatenate([found, squared], axis=1), num_neighbors)
 
         none_yet = jnp.full((open_rows.shape[0], num_neighbors), jnp.inf, nearest.dtype)
-        found = jax.lax.fori_loop(0, (stop - start + OPEN_OTHERS - 1) // OPEN_OTHERS, compare, none_yet)
-        return nearest.at[places].set(found, mode="drop"), is_settled.at[places].set(True, mode="drop")
+        num_steps = _in_step(clusters, (stop - start + OPEN_OTHERS - 1) // OPEN_OTHERS)
+        found = jax.lax.fori_loop(0, num_steps, compare, none_yet)
+        is_settled = is_settled.at[places].set(True, mode="drop")
+        return nearest.at[places].set(found, mode="drop"), is_settled, num_open(is_settled)
 
-    return jax.lax.while_loop(lambda state: ~jnp.all(state[1]), measure, (nearest, is_settled))[0]
+    start = (nearest, is_settled, num_open(is_settled))
+    return jax.lax.while_loop(lambda state: state[-1] > 0, measure, start)[0]

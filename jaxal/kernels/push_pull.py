@@ -7,6 +7,7 @@ from jaxal.kernels.blocks import map_row_blocks
 from jaxal.kernels.cached_blocks import rows_per_cached_block
 from jaxal.kernels.distances import squared_distances
 from jaxal.kernels.masking import lowest
+from jaxal.kernels.pool_mesh import everywhere, take_rows
 from jaxal.typing import Array, Bool, Float, Int32
 
 __all__ = [
@@ -154,14 +155,16 @@ def push_pull_by_turns(
     # A class needs no more than its Q best: fewer than Q picks come before its turn. Room for one even where Q = 0.
     length = max(min(query_size, num_rows), 1)
 
-    def listed(turn: Array) -> Array:
-        return lowest((scores[:, turn], distances[:, turn]), is_selectable, jnp.asarray(length, jnp.int32), length)[0]
+    def listed(turn: Array) -> tuple[Array, Array]:
+        keys = (scores[:, turn], distances[:, turn])
+        rows, _ = lowest(keys, is_selectable, jnp.asarray(length, jnp.int32), length)
+        return rows, take_rows(keys[0], rows)
 
-    def left_out(turn: Array) -> Array:
-        return jnp.full(length, num_rows, jnp.int32)
+    def left_out(turn: Array) -> tuple[Array, Array]:
+        return jnp.full(length, num_rows, jnp.int32), jnp.zeros(length, scores.dtype)
 
     turns = jnp.arange(num_classes, dtype=jnp.int32)
-    lists = jax.lax.map(lambda each: jax.lax.cond(each[0], listed, left_out, each[1]), (takes_turn, turns))
+    lists, list_scores = jax.lax.map(lambda each: jax.lax.cond(each[0], listed, left_out, each[1]), (takes_turn, turns))
 
     def pick(position: Array, carry: tuple[Array, Array, Array]) -> tuple[Array, Array, Array]:
         free, indices, picked_scores = carry
@@ -171,12 +174,12 @@ def push_pull_by_turns(
         return (
             free.at[chosen].set(False),
             indices.at[position].set(chosen),
-            picked_scores.at[position].set(scores[chosen, turn]),
+            picked_scores.at[position].set(list_scores[turn, entry]),
         )
 
     num_picks = jnp.minimum(jnp.minimum(num_wanted, query_size), jnp.sum(is_selectable, dtype=jnp.int32))
     start = (
-        is_selectable,
+        everywhere(jnp.ones_like(is_selectable)),  # the lists hold nothing else
         jnp.full(max(query_size, 1), num_rows, jnp.int32),
         jnp.full(max(query_size, 1), jnp.nan, embeddings.dtype),
     )

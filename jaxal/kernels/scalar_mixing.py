@@ -11,6 +11,7 @@ import jax.numpy as jnp
 from jaxal.kernels.blocks import map_row_blocks
 from jaxal.kernels.cached_blocks import rows_per_cached_block
 from jaxal.kernels.feature_mixing import Mixing
+from jaxal.kernels.pool_mesh import take
 from jaxal.kernels.taylor import relative_residual
 from jaxal.typing import Array, Bool, Float, Int32
 
@@ -55,7 +56,7 @@ def smallest_flipping_alpha(
     Cost: O(NC): all anchors and all α at once.
     """
     lead = jnp.max(logits, axis=1, keepdims=True) - logits
-    gap = gaps[predicted]
+    gap = take(gaps, predicted)
     is_rival = jnp.arange(logits.shape[1], dtype=jnp.int32)[None] != predicted[:, None]
     can_win = is_rival & (gap < 0)
     return jnp.min(jnp.where(can_win, lead / jnp.where(can_win, lead - gap, 1), jnp.inf), axis=1)

@@ -5,7 +5,16 @@ import jax.numpy as jnp
 
 from jaxal.kernels.distances import squared_distances_by_blocks
 from jaxal.kernels.lloyd import argmin_with_ties
-from jaxal.kernels.nearest_members import nearest_members, rows_per_tile, sort_clusters
+from jaxal.kernels.nearest_members import Clusters, nearest_members, rows_per_tile, sort_clusters
+from jaxal.kernels.pool_mesh import (
+    BY_ROWS,
+    EVERYWHERE,
+    POOL_AXIS,
+    current_mesh,
+    everywhere,
+    on_each_device,
+    pool_mesh,
+)
 from jaxal.typing import Array, Bool, Float, Int32
 
 __all__ = ["cluster_turns", "mean_neighbor_distances", "most_typical"]
@@ -75,23 +84,40 @@ def mean_neighbor_distances(
     """
     num_rows = assignment.shape[0]
     num_neighbors = min(num_neighbors, max(num_rows - 1, 1))
-    clusters = sort_clusters(embeddings, assignment, num_clusters)
+    clusters = sort_clusters(embeddings, everywhere(assignment), num_clusters)
     num_wanted = jnp.sum(is_wanted, dtype=jnp.int32)
-    (places,) = jnp.nonzero(is_wanted[clusters.by_cluster], size=num_rows, fill_value=num_rows)
+    (places,) = jnp.nonzero(everywhere(is_wanted)[clusters.by_cluster], size=num_rows, fill_value=num_rows)
     wanted = clusters.by_cluster.at[places].get(mode="fill", fill_value=num_rows)
     tile_rows = rows_per_tile(num_rows, num_clusters, embeddings.shape[1])
     tile_positions = jnp.arange(tile_rows, dtype=jnp.int32)
 
-    def measure(tile: Array, means: Array) -> Array:
-        rows = wanted.at[tile * tile_rows + tile_positions].get(mode="fill", fill_value=num_rows)
-        nearest = nearest_members(clusters, rows, num_neighbors)
-        is_found = jnp.isfinite(nearest)
-        num_found = jnp.maximum(jnp.sum(is_found, axis=1), 1).astype(embeddings.dtype)
-        mean = jnp.sum(jnp.where(is_found, jnp.sqrt(nearest), 0), axis=1) / num_found
-        return means.at[rows].set(mean, mode="drop")
+    def measure_tiles(
+        clusters: Clusters, wanted: Array, num_wanted: Array, first_tile: Array | int = 0, tiles_apart: int = 1
+    ) -> Array:
+        def measure(turn: Array, means: Array) -> Array:
+            tile = first_tile + turn * tiles_apart
+            rows = wanted.at[tile * tile_rows + tile_positions].get(mode="fill", fill_value=num_rows)
+            nearest = nearest_members(clusters, rows, num_neighbors)
+            is_found = jnp.isfinite(nearest)
+            num_found = jnp.maximum(jnp.sum(is_found, axis=1), 1).astype(embeddings.dtype)
+            mean = jnp.sum(jnp.where(is_found, jnp.sqrt(nearest), 0), axis=1) / num_found
+            return means.at[rows].set(mean, mode="drop")
 
-    nowhere = jnp.full(num_rows, jnp.inf, embeddings.dtype)
-    return jax.lax.fori_loop(0, (num_wanted + tile_rows - 1) // tile_rows, measure, nowhere)
+        nowhere = jnp.full(num_rows, jnp.inf, embeddings.dtype)
+        rows_a_turn = tile_rows * tiles_apart
+        return jax.lax.fori_loop(0, (num_wanted + rows_a_turn - 1) // rows_a_turn, measure, nowhere)
+
+    mesh = current_mesh()
+    if mesh is None:
+        return measure_tiles(clusters, wanted, num_wanted)
+
+    def measure_own_tiles(clusters: Clusters, wanted: Array, num_wanted: Array) -> Array:
+        means = measure_tiles(clusters, wanted, num_wanted, jax.lax.axis_index(POOL_AXIS), mesh.size)
+        return jax.lax.pmin(means, POOL_AXIS)
+
+    by_parts = Clusters(BY_ROWS, *[EVERYWHERE] * (len(Clusters._fields) - 1))
+    specs = (by_parts, EVERYWHERE, EVERYWHERE)
+    return on_each_device(mesh, measure_own_tiles, specs, EVERYWHERE)(clusters, wanted, num_wanted)
 
 
 def most_typical(
@@ -124,6 +150,8 @@ def most_typical(
     """
     num_rows, query_size = assignment.shape[0], turns.shape[0]
     to_middle = squared_distances_by_blocks(embeddings, middle)
+    known = (assignment, is_selectable, distances, to_middle)
+    assignment, is_selectable, distances, to_middle = everywhere(known)
 
     def pick(free: Array, cluster: Array) -> tuple[Array, tuple[Array, Array]]:
         is_turn = cluster < num_clusters
@@ -133,5 +161,6 @@ def most_typical(
 
     if query_size == 0:
         return jnp.zeros(0, jnp.int32), jnp.zeros(0, distances.dtype)
-    _, (indices, picked) = jax.lax.scan(pick, is_selectable, turns)
+    with pool_mesh(None):  # of few numbers a row, every device has all
+        _, (indices, picked) = jax.lax.scan(pick, is_selectable, turns)
     return indices, picked

@@ -138,7 +138,13 @@ def steps(folder: Path) -> list[int]:
 @functools.cache
 def _orbax() -> ocp.Checkpointer:
     # Synchronous: a failed asynchronous save hangs the exit. One folder of a dozen files, whatever the tree.
-    return ocp.Checkpointer(ocp.PyTreeCheckpointHandler(use_ocdbt=True, use_zarr3=False))
+    # Of several processes this one alone: Orbax would wait for all the others.
+    own = jax.process_index()
+    alone = ocp.options.MultiprocessingOptions(
+        primary_host=own, active_processes={own}, barrier_sync_key_prefix="jaxal"
+    )
+    handler = ocp.PyTreeCheckpointHandler(use_ocdbt=True, use_zarr3=False, multiprocessing_options=alone)
+    return ocp.Checkpointer(handler, multiprocessing_options=alone)
 
 
 @contextlib.contextmanager

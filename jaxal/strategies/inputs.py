@@ -4,6 +4,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from jaxal import processes
 from jaxal.errors import InputError
 from jaxal.pool import EXCLUDED
 from jaxal.strategies.strategy import AcquisitionInputs, Strategy
@@ -122,7 +123,7 @@ def refuse_rows(name: str, is_bad: Array | np.ndarray, what: str) -> None:
     Raises:
         InputError: says how many rows are bad, of how many, and which are the first.
     """
-    bad_rows = np.flatnonzero(jax.device_get(is_bad))
+    bad_rows = np.flatnonzero(processes.whole_on_host(is_bad))
     if len(bad_rows):
         first = ", ".join(str(row) for row in bad_rows[:5])
         raise InputError(f"{name}: {len(bad_rows)} of {len(is_bad)} rows {what}; the first are {first}")

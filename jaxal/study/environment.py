@@ -1,6 +1,8 @@
 """What a run was made with: versions, devices, data, commit."""
 
+import hashlib
 import importlib.metadata
+import json
 import platform
 import subprocess
 from collections.abc import Mapping
@@ -12,7 +14,7 @@ import jax
 import jaxal
 from jaxal.data.source import ImageSource
 
-__all__ = ["describe_environment"]
+__all__ = ["describe_environment", "shared_facts"]
 
 PACKAGES = (
     "jaxal", "jax", "jaxlib", "flax", "optax", "orbax-checkpoint", "numpy", "scikit-learn", "pillow", "simplejpeg",
@@ -40,6 +42,25 @@ def describe_environment(
         **({"weights_sha256": dict(weights)} if weights else {}),
         **({"embeddings_sha256": dict(embeddings)} if embeddings else {}),
     }
+
+
+def shared_facts(config_text: str, environment: Mapping[str, Any]) -> dict[str, str]:
+    """Name what all processes of a study must have alike, as short texts.
+
+    Args:
+        config_text: of the study.
+        environment: as `describe_environment` gives it.
+    """
+    facts = {"config": _digest(config_text), "data": environment["data_sha256"][:12]}
+    for name in ("weights_sha256", "embeddings_sha256"):
+        facts[name.removesuffix("_sha256")] = _digest(json.dumps(environment.get(name)))
+    facts |= {f"version of {name}": version for name, version in environment["packages"].items()}
+    devices = [device.device_kind for device in jax.local_devices()]
+    return {**facts, "python": environment["python"], "devices": f"{len(devices)} × {', '.join(sorted(set(devices)))}"}
+
+
+def _digest(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()[:12]
 
 
 def _commit() -> str | None:

@@ -1,13 +1,15 @@
 """Running a family: its studies one after the other, and what is made of all of them."""
 
 import contextlib
+import hashlib
 from collections.abc import Collection, Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from jaxal import processes
 from jaxal.config.family import Family, members_named
 from jaxal.config.jobs import Job
-from jaxal.config.reading import recheck_study
+from jaxal.config.reading import config_text, recheck_study
 from jaxal.config.study import StudyConfig
 from jaxal.errors import JaxalError, StoreError
 from jaxal.report.family_page import FamilyReport, MemberShown, write_family_report
@@ -38,7 +40,7 @@ class MemberResult(NamedTuple):
 
 
 class FamilyResult(NamedTuple):
-    """What a family came to, with the members that were not run this time."""
+    """What a family came to, with the members that were not run this time; without any but in process 0."""
 
     workdir: Path
     members: tuple[MemberResult, ...]
@@ -99,32 +101,39 @@ def run_family(
     """
     check_tables(family.tables)
     chosen, listener = members_named(family, only), listener or StudyListener()
-    if family.processes > 1:
+    processes.agree({"config": _members_digest(chosen)})
+    is_shared = family.processes > 1 and processes.num_processes() == 1
+    if is_shared:
         _share(family, chosen, workdir, listener)
     if family.is_one_study:
         study = family.members[0][1]
         result = run_study(study, workdir, listener, family.tables)
+        if not processes.is_first():
+            return FamilyResult(result.workdir, (), ())
         member = MemberResult("", result.workdir, *count_rounds(study, result.workdir), result.table)
         tables = lay_tables(family.tables, {"": study}, {"": result.workdir})
         return FamilyResult(result.workdir, (member,), tables)
     workdir = _folder(family, workdir)
-    _refuse_other_folders(family, workdir)
+    processes.from_first("the folder", lambda: _refuse_other_folders(family, workdir))
     tables: tuple[LaidTable, ...] = ()
     with signals.handled():
         for number, (name, study) in enumerate(chosen, start=1):
-            if family.processes > 1 and has_report(study, workdir / name):
+            if is_shared and has_report(study, workdir / name):
                 continue  # as it was shared
             listener.on_member(name, number, len(chosen))
             try:
                 run_study(study, workdir / name, listener)
             except (JaxalError, KeyboardInterrupt, signals.Terminated) as error:
-                with contextlib.suppress(JaxalError):  # what stopped the member is what its user is told
-                    _show(family, workdir)
+                if processes.is_first():
+                    with contextlib.suppress(JaxalError):  # what stopped the member is what its user is told
+                        _show(family, workdir)
                 if isinstance(error, JaxalError):
                     raise type(error)(_told(family, name, error)) from error
                 raise
-            tables = _show(family, workdir)
+            tables = _show(family, workdir) if processes.is_first() else ()
             let_compiled_programs_go()
+    if not processes.is_first():
+        return FamilyResult(workdir, (), ())
     members = tuple(
         MemberResult(name, workdir / name, *_progress(study, workdir / name), result_rows(study, workdir / name))
         for name, study in family.members
@@ -172,6 +181,12 @@ def _share(
 
 def _folder(family: Family, workdir: str | Path | None) -> Path:
     return Path(workdir) if workdir is not None else Path("runs") / family.name
+
+
+def _members_digest(members: Sequence[tuple[str, StudyConfig]]) -> str:
+    """Hash the names and configs of some members."""
+    texts = [f"{name}\n{config_text(study)}" for name, study in members]
+    return hashlib.sha256("\n".join(texts).encode()).hexdigest()[:12]
 
 
 def _refuse_other_folders(family: Family, workdir: Path) -> None:

@@ -32,6 +32,7 @@ from jaxal.models.weights import LoadReport
 from jaxal.study.protocol_notes import protocol_notes
 from jaxal.training.batches import steps_per_epoch
 from jaxal.training.choosing import NUM_FITS
+from jaxal.training.parallel import fit_sharding
 from jaxal.training.restarts import epochs_of_round
 from jaxal.training.sampling import epoch_size
 
@@ -101,6 +102,7 @@ def _plan_arm(study: StudyConfig, arm: ArmConfig, dataset: Dataset) -> ArmPlan:
     facts, embeddings_sha256 = _model_of(study, arm, dataset, config.model, config.training)
     query_facts = None
     query_training = config.query_training or config.training
+    _check_sharing(arm, config.training, query_training)
     if config.query_model is not None:
         query_facts, query_sha256 = _model_of(study, arm, dataset, config.query_model, query_training)
         embeddings_sha256 = embeddings_sha256 or query_sha256
@@ -114,6 +116,14 @@ def _plan_arm(study: StudyConfig, arm: ArmConfig, dataset: Dataset) -> ArmPlan:
     steps = _steps(config, dataset, num_labeled)
     source = _source_facts(config, dataset)
     return ArmPlan(arm.name, num_labeled, steps, facts, embeddings_sha256, source, query_facts)
+
+
+def _check_sharing(arm: ArmConfig, *trainings: TrainingConfig) -> None:
+    try:
+        for training in trainings:
+            fit_sharding(training)
+    except ConfigError as error:
+        raise ConfigError(f"arm {arm.name}: {error}") from error
 
 
 def _steps(config: ExperimentConfig, dataset: Dataset, num_labeled: tuple[int, ...]) -> tuple[int, ...]:

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from jaxal import processes
 from jaxal.errors import StoreError
 from jaxal.experiment import (
     AskInfo,
@@ -69,6 +70,8 @@ def run_rounds(
     the round. A crash in between loses the round's work and nothing else: it is done again from the checkpoint before
     it, with the same keys, so it comes out the same; what it has already asked or got labels for is not written twice.
 
+    Of several processes the first alone reads and writes the folder, and tells the others what it holds.
+
     With schedule.reveal_every the journal has the same form, one `asked` and one `labels` a round, both written once
     the whole query is asked and answered; entry i of either belongs to the piece i // reveal_every. Labels that the
     journal holds are taken from it, piece by piece too, and the oracle is asked for no sample twice.
@@ -84,25 +87,53 @@ def run_rounds(
     Raises:
         StoreError: the journal is damaged, or holds another query than the one that this run arrives at.
     """
-    num_rounds, schedule = len(experiment.query_sizes), experiment.config.schedule
-    if is_finished(schedule, recorded_rounds(folder), num_rounds):
+    if has_finished(experiment, folder):
         return
-    journal.repair(journal_path(folder))
-    state = _latest_state(experiment, folder, on_note)
+    state = _begun_state(experiment, folder, on_note)
     if state is None:
-        _record_initial_labels(experiment, folder)
         state, record = start(experiment, on_steps)
         _commit(experiment, folder, state, record, None)
         on_round(0)
-    for number in range(int(state.pool.round) + 1, num_rounds + 1):
-        if number > final_round(schedule, recorded_rounds(folder), num_rounds):
+    for number in range(int(state.pool.round) + 1, len(experiment.query_sizes) + 1):
+        if number > _final_round(experiment, folder):
             break
         answer = _answering(experiment, folder, number)
-        state, query, info = ask(experiment, state, answer, on_embedded)
+        state, query, info = ask(experiment, state, functools.partial(_answer_from_first, answer), on_embedded)
         labels = _asked_and_answered(experiment, folder, number, query, info, answer)
         state, record = tell(experiment, state, query, labels, on_steps)
         _commit(experiment, folder, state, record, info)
         on_round(number)
+
+
+def has_finished(experiment: Experiment, folder: Path) -> bool:
+    """Tell whether a run has nothing left to do; process 0 looks, and tells all."""
+    num_rounds, schedule = len(experiment.query_sizes), experiment.config.schedule
+    return processes.from_first(
+        f"whether {folder.name} is finished", lambda: is_finished(schedule, recorded_rounds(folder), num_rounds)
+    )
+
+
+def _final_round(experiment: Experiment, folder: Path) -> int:
+    num_rounds, schedule = len(experiment.query_sizes), experiment.config.schedule
+    return processes.from_first("last round", lambda: final_round(schedule, recorded_rounds(folder), num_rounds))
+
+
+def _begun_state(experiment: Experiment, folder: Path, on_note: Callable[[str], None]) -> ExperimentState | None:
+    """Take up what a folder holds, and give it to all processes; None where there is nothing yet."""
+    found: list[ExperimentState] = []
+
+    def look() -> bool:
+        journal.repair(journal_path(folder))
+        state = _latest_state(experiment, folder, on_note)
+        if state is None:
+            _record_initial_labels(experiment, folder)
+        else:
+            found.append(state)
+        return state is not None
+
+    if not processes.from_first("whether there is a checkpoint", look):
+        return None
+    return processes.from_first_arrays(found[0] if found else state_template(experiment))
 
 
 def _latest_state(experiment: Experiment, folder: Path, on_note: Callable[[str], None]) -> ExperimentState | None:
@@ -153,6 +184,11 @@ def _answering(experiment: Experiment, folder: Path, number: int) -> Callable[[n
     return answer
 
 
+def _answer_from_first(answer: Callable[[np.ndarray], np.ndarray], rows: np.ndarray) -> np.ndarray:
+    """Have process 0 answer, and give its answers to all."""
+    return np.array(processes.from_first("labels", lambda: answer(rows).tolist()), np.int32)
+
+
 def _asked_and_answered(
     experiment: Experiment,
     folder: Path,
@@ -162,8 +198,20 @@ def _asked_and_answered(
     answer: Callable[[np.ndarray], np.ndarray],
 ) -> np.ndarray:
     """Journal a query and its answers; where the journal holds them already, check the one and take the other."""
-    recorded = _events(folder, number)
     rows = asked_rows(query)
+
+    def journaled(rows: np.ndarray) -> np.ndarray:
+        _journal_asked(experiment, folder, number, rows, info)
+        labels = answer(rows)
+        if "labels" not in _events(folder, number):
+            journal.append(journal_path(folder), _labels_event(experiment, number, rows, labels))
+        return labels
+
+    return _answer_from_first(journaled, rows)
+
+
+def _journal_asked(experiment: Experiment, folder: Path, number: int, rows: np.ndarray, info: AskInfo) -> None:
+    recorded = _events(folder, number)
     if "asked" not in recorded:
         journal.append(journal_path(folder), _asked_event(experiment, number, rows, info))
     elif recorded["asked"]["indices"] != rows.tolist():
@@ -172,10 +220,6 @@ def _asked_and_answered(
             " the journal holds. Versions, devices or data have changed since: go on with those of environment.json, or"
             " start over in another --workdir."
         )
-    labels = answer(rows)
-    if "labels" not in recorded:
-        journal.append(journal_path(folder), _labels_event(experiment, number, rows, labels))
-    return labels
 
 
 def _asked_event(experiment: Experiment, number: int, rows: np.ndarray, info: AskInfo) -> Event:
@@ -204,7 +248,12 @@ def _switched_at(reasons: Sequence[str]) -> int | None:
 def _commit(
     experiment: Experiment, folder: Path, state: ExperimentState, record: RoundRecord, info: AskInfo | None
 ) -> None:
-    """Make a round durable: first its checkpoint, then its journal line; without the line the checkpoint is void."""
+    """Make a round durable: first its checkpoint, then its journal line; without the line the checkpoint is void.
+
+    Process 0 does, and the others go on: with what they need next they wait for it.
+    """
+    if not processes.is_first():
+        return
     number = int(state.pool.round)
     with signals.deferred():
         sha256 = checkpoints.save(folder / "checkpoints", number, state)

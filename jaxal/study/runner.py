@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 
 import msgspec
 
+from jaxal import processes
 from jaxal.config.reading import config_text, experiment_config, recheck_study
 from jaxal.config.study import ArmConfig, StudyConfig
 from jaxal.config.tables import TableConfig
@@ -24,7 +25,7 @@ from jaxal.report.page import write_report
 from jaxal.store import lock, run_folder, signals
 from jaxal.study import results
 from jaxal.study.beside_paper import check_tables, lay_tables, write_tables
-from jaxal.study.environment import describe_environment
+from jaxal.study.environment import describe_environment, shared_facts
 from jaxal.study.plan import ArmPlan, StudyPlan, plan_study
 from jaxal.study.report_inputs import collect_report
 from jaxal.study.rounds import recorded_rounds, run_rounds
@@ -110,6 +111,10 @@ def run_study(
 ) -> StudyResult:
     """Run a study to its end, or go on where it was stopped.
 
+    Where jax.distributed is in use all processes call this with the same arguments: they share the passes over the
+    pool, and each fits for itself what all fit alike (or all one, training.data_parallel). The first one alone reads
+    and writes the run folder; one that ends by an error ends all.
+
     Args:
         config: of the study.
         workdir: the run folder; runs/NAME where absent. If it holds this study already, finished rounds are kept, and
@@ -123,6 +128,7 @@ def run_study(
             that are given are not of this study, or cannot be kept.
         StoreError: the folder is held by another process, belongs to another config, other data or other weights, or is
             damaged.
+        ProcessError: processes were given different studies or data, or another one has ended.
     """
     study = recheck_study(config)
     check_tables(tables)
@@ -130,24 +136,31 @@ def run_study(
     workdir = Path(workdir) if workdir is not None else Path("runs") / study.name
     text = config_text(study)
     with contextlib.ExitStack() as stack:
+        stack.enter_context(processes.ending_together())
         listener = polling(listener, stack.enter_context(signals.handled()))
         # All that can be refused is refused before there is a folder.
         opened = open_study(study, listener)
         plan, dataset_of = opened.plan, opened.dataset_of
-        stack.enter_context(lock.hold(workdir))
         environment = environment_of(opened)
-        run_folder.open_run(workdir, text, tomllib.loads(text), environment)
-        listener.on_plan(plan, remaining_steps(study, plan.arms, study.seeds, workdir))
+        processes.agree(shared_facts(text, environment))
+
+        def open_folder() -> None:
+            stack.enter_context(lock.hold(workdir))
+            run_folder.open_run(workdir, text, tomllib.loads(text), environment)
+            listener.on_plan(plan, remaining_steps(study, plan.arms, study.seeds, workdir))
+
+        processes.from_first("the run folder", open_folder)
         write = _seldom(functools.partial(results.write_results, study, workdir))
         try:
             for arm, arm_plan in zip(study.arms, plan.arms, strict=True):
                 for seed in study.seeds:
                     run_arm(study, arm, arm_plan, seed, dataset_of, workdir, listener, write)
         except (JaxalError, KeyboardInterrupt, signals.Terminated):
-            with contextlib.suppress(JaxalError):  # what stopped the study is what its user is told
-                _show(study, workdir, plan, dataset_of, tables)
+            if processes.is_first():
+                with contextlib.suppress(JaxalError):  # what stopped the study is what its user is told
+                    _show(study, workdir, plan, dataset_of, tables)
             raise
-        table = _show(study, workdir, plan, dataset_of, tables)
+        table = processes.from_first("results", lambda: _show(study, workdir, plan, dataset_of, tables))
     return StudyResult(table, workdir)
 
 
@@ -249,7 +262,10 @@ def run_arm(
     """
     folder = results.run_folder(workdir, arm.name, seed)
     num_rounds = len(arm_plan.num_labeled) - 1
-    if is_finished(study.schedule, recorded_rounds(folder), num_rounds):
+    if processes.from_first(
+        f"whether {arm.name}, seed {seed} is finished",
+        lambda: is_finished(study.schedule, recorded_rounds(folder), num_rounds),
+    ):
         return
     config, dataset = experiment_config(study, arm, seed), dataset_of(seed)
     began, num_embedded = time.perf_counter(), 0
@@ -276,23 +292,25 @@ def run_arm(
                 " began. Bring back what it was started with. Finished rounds are kept."
             )
 
-    if seed == study.seeds[0]:
+    if seed == study.seeds[0] and processes.is_first():
         keep_source_shares(experiment, workdir)
 
     def on_round(number: int) -> None:
-        write()
+        if processes.is_first():
+            write()
         listener.on_round(arm.name, seed, number, num_rounds)
 
     try:
-        with claim(folder):
+        with contextlib.ExitStack() as held:
+            processes.from_first(f"the folder of {arm.name}, seed {seed}", lambda: held.enter_context(claim(folder)))
             run_rounds(experiment, folder, listener.on_steps, on_round, listener.on_note, listener.on_embedded)
     except InputError as error:
-        number = len(recorded_rounds(folder))
+        where = f", round {len(recorded_rounds(folder))}" if processes.is_first() else ""
         raise InputError(
-            f"arm {arm.name}, seed {seed}, round {number}: {error}. The fit before it has diverged; lower"
+            f"arm {arm.name}, seed {seed}{where}: {error}. The fit before it has diverged; lower"
             " training.learning_rate and start in another --workdir. Finished rounds are kept."
         ) from error
-    stop = describe_stop(study.schedule, recorded_rounds(folder), num_rounds)
+    stop = describe_stop(study.schedule, recorded_rounds(folder), num_rounds) if processes.is_first() else None
     if stop is not None:
         listener.on_steps(_planned_steps(arm_plan, folder))
         listener.on_note(f"{arm.name}, seed {seed} {stop}.")

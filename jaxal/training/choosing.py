@@ -11,6 +11,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from jaxal import processes
 from jaxal.config.training import TrainingConfig
 from jaxal.data.loading import Images
 from jaxal.models.model import Model
@@ -107,7 +108,9 @@ def fit_better(
         logits = rows_through(apply_images, model, variables, images, rows[is_held], batch_size)
         predicted[is_held] = np.argmax(logits, axis=1)
     network_accuracy = balanced_accuracy(predicted, known[rows])
-    choice = ClassifierChoice(num_folds, svm.accuracy, network_accuracy, svm.accuracy >= network_accuracy)
+    is_svm = svm.accuracy >= network_accuracy
+    is_svm = processes.from_first("the better classifier", lambda: is_svm)
+    choice = ClassifierChoice(num_folds, svm.accuracy, network_accuracy, is_svm)
     if choice.is_svm:
         on_steps(fit_steps)
         return fitted, choice, svm

@@ -1,13 +1,16 @@
 """A whole source through a network that does not change, onto the disk."""
 
-from collections.abc import Callable, Generator, Sequence
+from collections import deque
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from contextlib import closing
 from importlib.metadata import version
+from itertools import chain
 from pathlib import Path
 
 import jax
 import numpy as np
 
+from jaxal import processes
 from jaxal.data.embedding_manifest import EmbeddingsOf, MadeBy
 from jaxal.data.embedding_shards import Embeddings, make_embeddings
 from jaxal.data.loading import Images
@@ -51,7 +54,7 @@ def embed_pool(
 
     Images are read ahead in batches of one shape, each spread over the devices of this process, and their embeddings
     are written shard by shard (see `make_embeddings`): the host holds a few batches, however many images there are.
-    Where the folder is complete, nothing is computed.
+    Where the folder is complete, nothing is computed. Several processes share the work in one folder.
 
     Args:
         model: the network.
@@ -70,16 +73,31 @@ def embed_pool(
     size = made_by.batch_size
     starts = batch_starts(images.num_images, size)
 
-    def embed(parts: Sequence[range]) -> Generator[np.ndarray, None, None]:
-        if not parts:
+    def embed(parts: Iterable[range]) -> Generator[np.ndarray, None, None]:
+        parts, skipped = iter(parts), deque()
+        first = next(parts, None)
+        if first is None:
             return
-        # A batch of the last rows of all overlaps the one before, which may be of another shard.
-        wanted = [row for part in parts for row in part[::size]]
-        batches = [np.arange(size) + starts[row // size] for row in wanted]
-        with closing(forward_batches(model.embed, start(), images, batches)) as results:
-            for row, batch, result in zip(wanted, batches, results, strict=True):
-                yield np.asarray(result)[row - batch[0] :]
+
+        def batches() -> Iterator[np.ndarray]:
+            for part in chain([first], parts):
+                for row in part[::size]:
+                    # A batch of the last rows of all overlaps the one before, which may be of another shard.
+                    skipped.append(row - starts[row // size])
+                    yield np.arange(size) + starts[row // size]
+
+        with closing(forward_batches(model.embed, start(), images, batches(), size)) as results:
+            for result in results:
+                yield np.asarray(result)[skipped.popleft() :]
 
     return make_embeddings(
-        folder, of, made_by, embed, ids=ids, class_names=class_names, setting=setting, on_embedded=on_embedded
+        folder,
+        of,
+        made_by,
+        embed,
+        ids=ids,
+        class_names=class_names,
+        setting=setting,
+        on_embedded=on_embedded,
+        place=(processes.own_number(), processes.num_processes()),
     )

@@ -1,7 +1,7 @@
 """Reading images with a fitted model, in batches of one fixed shape."""
 
 import functools
-from collections.abc import Callable, Generator, Sequence
+from collections.abc import Callable, Generator, Iterable
 from contextlib import closing
 
 import jax
@@ -26,8 +26,9 @@ def embed_images(
     images: Shaped[Array, "N ..."] | Images,
     batch_size: int,
     on_images: OnImages | None = None,
-) -> Float[Array, "N D"]:
-    """Embed every image, in evaluation mode; no batch shape but one is ever compiled.
+    rows: range | None = None,
+) -> Float[Array, "n D"]:
+    """Embed every image, or some of them, in evaluation mode; no batch shape but one is ever compiled.
 
     Images that are not on the device are streamed there in the same batches, each spread over all devices that there
     are. Embeddings that a model takes in place of images are what they are, and are not copied.
@@ -39,10 +40,12 @@ def embed_images(
         batch_size: images at a time; streamed ones in batches of `spread_size`.
         on_images: told how many images of how many are done. Where nobody is told, no batch of images that lie on the
             device is waited for.
+        rows: of the images, one behind the other; all N where absent. They go through in the batches that they stand in
+            where all do, and come out the same to the bit.
     """
     if model.embed is as_given and not isinstance(images, Images):
-        return images
-    return _in_batches(model.embed, variables, images, batch_size, on_images)
+        return images if rows is None else images[rows.start : rows.stop]
+    return _in_batches(model.embed, variables, images, batch_size, on_images, rows)
 
 
 def apply_images(
@@ -87,7 +90,7 @@ def head_logits(model: Model, variables: Variables, embeddings: Float[Array, "N 
 
 
 def forward_batches(
-    forward: Callable, variables: Variables, images: Images, batches: Sequence[np.ndarray]
+    forward: Callable, variables: Variables, images: Images, batches: Iterable[np.ndarray], size: int
 ) -> Generator[Array, None, None]:
     """Stream batches of one size through a model, the next ones being read meanwhile; each result is waited for.
 
@@ -97,10 +100,11 @@ def forward_batches(
         forward: of the variables and a batch; each row by itself.
         variables: of the model.
         images: to read.
-        batches: of rows, in order. Close the iterator, as that of `stream_batches`.
+        batches: of rows, in order, taken one by one. Close the iterator, as that of `stream_batches`.
+        size: of each batch.
     """
     sharding = batch_sharding()
-    if sharding is not None and any(len(rows) % len(sharding.device_set) for rows in batches[:1]):
+    if sharding is not None and size % len(sharding.device_set):
         sharding = None
     if sharding is not None:
         variables = jax.device_put(variables, NamedSharding(sharding.mesh, PartitionSpec()))
@@ -115,13 +119,18 @@ def _in_batches(
     images: Array | Images,
     batch_size: int,
     on_images: OnImages | None,
+    rows: range | None = None,
 ) -> Array:
     num_images = shapes_of(images).shape[0]
+    rows = range(num_images) if rows is None else rows
     is_streamed = isinstance(images, Images)
     size = spread_size(num_images, batch_size) if is_streamed else min(batch_size, num_images)
     starts = batch_starts(num_images, size)
+    first = min(rows.start // size, len(starts) - 1)
+    starts = starts[first : max(first, (rows.stop - 1) // size) + 1]
     if is_streamed:
-        results = forward_batches(forward, variables, images, [np.arange(start, start + size) for start in starts])
+        batches = [np.arange(start, start + size) for start in starts]
+        results = forward_batches(forward, variables, images, batches, size)
     else:
         results = (_forward_batch(forward, size, variables, images, start) for start in starts)
     outputs = []
@@ -132,9 +141,11 @@ def _in_batches(
             outputs.append(jax.device_put(result, jax.local_devices()[0]) if is_spread else result)
             if on_images is not None:
                 jax.block_until_ready(outputs[-2:][0])  # the one before: the device is never without work
-                on_images(start + size, num_images)
-    overlap = starts[-2] + size - starts[-1] if len(starts) > 1 else 0
-    return jnp.concatenate([*outputs[:-1], outputs[-1][overlap:]])
+                on_images(min(start + size, rows.stop) - rows.start, len(rows))
+    # The last batch of all overlaps the one before it, and the rows asked for may begin and end within a batch.
+    begins = [max(rows.start, (first + number) * size) - start for number, start in enumerate(starts)]
+    outputs[-1] = outputs[-1][: max(rows.stop - starts[-1], begins[-1])]
+    return jnp.concatenate([each[begin:] if begin else each for begin, each in zip(begins, outputs, strict=True)])
 
 
 @functools.partial(jax.jit, static_argnames=("forward", "size"))

@@ -12,6 +12,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax.sharding import AxisType, NamedSharding, PartitionSpec
 
+from jaxal import processes
 from jaxal.data.host_memory import free_on_host
 from jaxal.data.loading import Images, choose_images, load_batches
 from jaxal.typing import Array, Shaped
@@ -53,9 +54,11 @@ def place_images(parts: Mapping[str, Images], max_bytes: int | None) -> dict[str
 
     Args:
         parts: images by name.
-        max_bytes: of all that is put there; `default_image_bytes` where absent.
+        max_bytes: of all that is put there; `default_image_bytes` where absent, of several processes the least.
     """
-    left = default_image_bytes() if max_bytes is None else max_bytes
+    left = max_bytes
+    if left is None:
+        left = min(processes.from_each("memory for images", default_image_bytes()))
     placed: dict[str, Array | Images] = dict(parts)
     for name in sorted(parts, key=lambda name: _num_bytes(parts[name])):
         left -= _num_bytes(parts[name])
@@ -105,8 +108,10 @@ def batch_starts(num_images: int, size: int) -> list[int]:
 
 
 @functools.cache
-def batch_sharding() -> NamedSharding | None:
-    """Spread the rows of a batch over all devices of this process; None where there is but one."""
+def batch_sharding(*, of_all_processes: bool = False) -> NamedSharding | None:
+    """Spread the rows of a batch over all devices of this process, or of all; None where there is but one."""
+    if of_all_processes and processes.num_processes() > 1:
+        return NamedSharding(processes.all_devices("batch"), PartitionSpec("batch"))
     devices = jax.local_devices()
     if len(devices) == 1:
         return None
@@ -137,14 +142,31 @@ def stream_batches(
     Args:
         images: to read.
         batches: of rows, in the order wanted.
-        sharding: of a batch over several devices; on the default one where absent.
+        sharding: of a batch over several devices; on the default one where absent. Where they are those of several
+            processes, each process reads the rows of its own.
     """
-    with closing(load_batches(images.read, batches)) as loaded:
-        moved = (jax.device_put(batch, sharding) for batch in loaded)
+    own = batches if sharding is None else (batch[_own_places(sharding, len(batch))] for batch in batches)
+    with closing(load_batches(images.read, own)) as loaded:
+        moved = (jax.device_put(batch) if sharding is None else _spread(sharding, batch) for batch in loaded)
         ahead = deque(islice(moved, 1))
         while ahead:
             ahead.extend(islice(moved, 1))
             yield ahead.popleft()
+
+
+def _own_places(sharding: NamedSharding, size: int) -> np.ndarray:
+    """Return the places of a batch that lie on this process's devices, device by device."""
+    parts = sharding.addressable_devices_indices_map((size,)).values()
+    return np.concatenate([np.arange(size)[part] for part in parts if part is not None])
+
+
+def _spread(sharding: NamedSharding, own: np.ndarray) -> Array:
+    """Put what `_own_places` of a batch hold on the devices."""
+    pieces = np.split(own, len(sharding.addressable_devices))
+    shape = (len(pieces[0]) * len(sharding.device_set), *own.shape[1:])
+    devices = sharding.addressable_devices_indices_map(shape)
+    placed = [jax.device_put(piece, device) for piece, device in zip(pieces, devices, strict=True)]
+    return jax.make_array_from_single_device_arrays(shape, sharding, placed)
 
 
 def shapes_of(images: Array | Images) -> jax.ShapeDtypeStruct:

@@ -5,6 +5,7 @@ too large for the device, all of this goes by its parts, and the optimizer takes
 """
 
 import functools
+from collections.abc import Callable
 from contextlib import closing
 from typing import Any, NamedTuple
 
@@ -12,12 +13,15 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
+from jax.sharding import NamedSharding, PartitionSpec
 
 from jaxal.config.training import TrainingConfig
 from jaxal.data.loading import Images
 from jaxal.models.model import Model, Variables
+from jaxal.processes import spread_everywhere
 from jaxal.training.losses import LabeledSet, make_loss
 from jaxal.training.optimizers import accumulated_direction, cosine_learning_rate
+from jaxal.training.parallel import as_readable, fit_sharding
 from jaxal.training.placement import stream_batches
 from jaxal.typing import Array, Float, Int32, PRNGKey
 
@@ -40,9 +44,10 @@ class FitPlan(NamedTuple):
 
 
 def new_fit(config: TrainingConfig, variables: Variables) -> FitState:
-    """Start a fit."""
+    """Start a fit; where it is one of several devices, on all of them."""
     optimizer = accumulated_direction(config.optimizer, config.num_parts).init(variables.params)
-    return FitState(variables, optimizer, jnp.asarray(0, jnp.int32))
+    state, sharding = FitState(variables, optimizer, jnp.asarray(0, jnp.int32)), fit_sharding(config)
+    return state if sharding is None else spread_everywhere(state, sharding)
 
 
 def _update(
@@ -104,6 +109,12 @@ _jit = functools.partial(jax.jit, static_argnames=("model", "config"), donate_ar
 _jitted_step, _jitted_streamed_step = _jit(_step), _jit(_streamed_step)
 
 
+@functools.cache
+def _spread_step(sharding: NamedSharding) -> Callable[..., FitState]:
+    """Make the step on batches that are spread over devices; the state stays whole on each."""
+    return _jit(_streamed_step, out_shardings=NamedSharding(sharding.mesh, PartitionSpec()))
+
+
 def step_epoch(
     model: Model,
     config: TrainingConfig,
@@ -154,11 +165,16 @@ def stream_epoch(
     batches: Array,
     num_steps: int,
     plan: FitPlan,
+    sharding: NamedSharding | None = None,
 ) -> FitState:
-    """Run the first num_steps batches from Python, each streamed to the device: bit for bit `step_epoch` on CPU."""
-    with closing(stream_batches(images, np.asarray(batches)[:num_steps])) as loaded:
+    """Run the first num_steps batches from Python, each streamed to the device: bit for bit `step_epoch` on CPU.
+
+    With a sharding each batch is spread over several devices, and the state is on all of them.
+    """
+    step = _jitted_streamed_step if sharding is None else _spread_step(sharding)
+    with closing(stream_batches(images, np.asarray(batches)[:num_steps], sharding)) as loaded:
         for number, batch in enumerate(loaded):
-            state = _jitted_streamed_step(model, config, state, key, batch, labels, batches, number, plan)
+            state = step(model, config, state, key, batch, labels, batches, number, plan)
             jax.block_until_ready(state.step)  # or launches would run ahead, each with its batch
     return state
 
@@ -188,6 +204,10 @@ def run_epoch(
         plan: of the fit.
     """
     batches, num_steps = batches.reshape(-1, batches.shape[1] // config.num_parts), num_steps * config.num_parts
+    sharding = fit_sharding(config)
+    if sharding is not None:
+        readable = as_readable(images)
+        return stream_epoch(model, config, state, key, readable, labels, batches, num_steps, plan, sharding)
     if isinstance(images, Images):
         return stream_epoch(model, config, state, key, images, labels, batches, num_steps, plan)
     epoch = step_epoch if jax.default_backend() == "cpu" else scan_epoch

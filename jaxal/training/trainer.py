@@ -8,6 +8,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from jaxal import processes
 from jaxal.config.training import TrainingConfig
 from jaxal.data.loading import Images
 from jaxal.errors import InputError
@@ -16,6 +17,7 @@ from jaxal.evaluation.rows import plain_value
 from jaxal.models.model import Model, Variables
 from jaxal.training.batches import steps_per_epoch
 from jaxal.training.inference import apply_images
+from jaxal.training.parallel import fit_sharding, own_variables
 from jaxal.training.sampling import epoch_size, largest_epoch_size, sampled_batches
 from jaxal.training.steps import FitPlan, new_fit, run_epoch
 from jaxal.typing import Array, Bool, Int32, PRNGKey, Shaped
@@ -124,8 +126,11 @@ def fit(
     worst = (jnp.full((), -jnp.inf, jnp.float32), jnp.full((), -jnp.inf, jnp.float32))
     no_accuracy = jnp.full((), jnp.nan, jnp.float32)
     best = _Best(jax.tree.map(jnp.copy, variables), worst, jnp.asarray(0, jnp.int32), no_accuracy)
-    state = new_fit(config, variables)
     targets = labels if targets is None else targets
+    sharding = fit_sharding(config)
+    if sharding is not None:  # one fit of all processes begins with one and the same
+        variables, targets = processes.from_first_arrays((variables, targets))
+    state = new_fit(config, variables)
     epoch = 0
     for epoch in range(1, num_epochs + 1):
         epoch_key = jax.random.fold_in(shuffle_key, epoch)
@@ -135,21 +140,28 @@ def fit(
         state = run_epoch(model, config, state, noise_key, images, targets, batches, num_steps, plan)
         is_validated = epoch % config.validate_every == 0 or epoch == num_epochs
         if is_validated and validation is not None:
-            metrics = evaluate_model(model, config, state.variables, validation, positive_class)
+            variables = own_variables(sharding, state.variables)
+            metrics = evaluate_model(model, config, variables, validation, positive_class)
             candidate = _Best(
-                state.variables,
+                variables,
                 selection_score(metrics, "accuracy" if config.keep == "best_accuracy" else "auroc"),
                 jnp.asarray(epoch, jnp.int32),
                 jnp.asarray(metrics.accuracy, jnp.float32),
             )
             best = _keep_better(best, candidate, validation.is_counted, keeps_last=config.keep == "last")
         on_steps(num_steps)
-        if is_validated and config.early_stop and epoch - int(best.epoch) >= config.early_stop:
+        if is_validated and config.early_stop and _stops(config, epoch, best):
             on_steps(num_steps * (num_epochs - epoch))
             break
     if validation is None:
-        return FitResult(state.variables, epoch, epoch)
+        return FitResult(own_variables(sharding, state.variables), epoch, epoch)
     return FitResult(best.variables, int(best.epoch), epoch, plain_value(best.max_accuracy))
+
+
+def _stops(config: TrainingConfig, epoch: int, best: _Best) -> bool:
+    """Tell whether a fit ends early; where it is one of all processes, the first of them decides."""
+    is_behind = epoch - int(best.epoch) >= config.early_stop
+    return processes.from_first("early stop", lambda: is_behind) if config.data_parallel else is_behind
 
 
 @functools.partial(jax.jit, donate_argnames="best", static_argnames="keeps_last")

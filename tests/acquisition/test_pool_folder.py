@@ -180,6 +180,7 @@ def test_streaming_is_refused_where_it_cannot_be(folder, capsys):
     np.savez("half.npz", head_weight=np.zeros((6, 3)))
     for arguments, code, message in (
         (words("random", "--stream", "state", pool="pool.npz", labels=()), 2, "--stream: belongs to a folder"),
+        (words("random", "--stream", "state", "--devices", "2"), 2, "--devices: a pool that is read from the disk"),
         (words("random", "--stream", "emb/state"), 1, "stream: emb/state lies in the pool's own folder"),
         (words("random", "--stream", "state", "--out", "state/query.csv"), 1, "out: state/query.csv lies in state"),
         (words("entropy", "--stream", "state", "--head", "head.npz"), 1, "head.weight: expected shape [D, C] = [6, 3]"),

@@ -28,7 +28,8 @@ from jaxal.cli import main
         (words("mpps", "--bugdet", "3"), "unknown flag --bugdet (did you mean --budget?)"),
         (
             words("mpps", "--zzz", "3"),
-            "unknown flag --zzz (known are --budget, --head, --labels, --memory, --out, --seed, --strategy, --stream)",
+            "unknown flag --zzz (known are --budget, --devices, --head, --labels, --memory, --out, --seed, --strategy,"
+            " --stream)",
         ),
         (words("3"), "strategy: expected a name, a table (dict) or a strategy's config, got int"),
     ],
@@ -65,6 +66,8 @@ def test_what_is_no_command_ends_with_2_and_says_why(pool, capsys, given):
         (words("random", budget=-3), "budget: expected a whole number, 1 or more, got -3"),
         (words("random", "--seed", "-1"), "seed: expected a whole number, 0 … 4294967295, got -1"),
         (words("random", "--memory", "0"), "memory: expected a whole number, 1 or more, got 0"),
+        (words("random", "--devices", "0"), "devices: expected a whole number, 1 or more, got 0"),
+        (words("random", "--devices", "4097"), "devices: 4097 asked for, but this process has 1 (cpu)"),
         (words("random", "--out", "."), "out: . is there and no file"),
         (words("random", "--out", "pool.npz"), "out: pool.npz is the pool itself"),
         (words("random", "--out", "pool.npz/query.csv"), "cannot write "),

@@ -7,6 +7,7 @@ import pytest
 from small_models import linear_model
 
 from jaxal.config.models import OrganCNNConfig
+from jaxal.data.loading import Images
 from jaxal.models.organ_cnn import organ_cnn
 from jaxal.training.inference import apply_images, embed_images, head_logits
 
@@ -28,6 +29,18 @@ def test_batches_are_one_batch_and_have_one_shape(num_images):
     logits = flat @ np.asarray(variables.params["classifier"]["kernel"], np.float64)
     np.testing.assert_allclose(apply_images(model, variables, images, B), logits, rtol=1e-4, atol=1e-5)
     np.testing.assert_allclose(head_logits(model, variables, embeddings), logits, rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize("is_streamed", [False, True])
+@pytest.mark.parametrize("rows", [range(20), range(7), range(7, 14), range(13, 20), range(17, 20), range(20, 20)])
+def test_some_rows_come_out_as_among_all(rows, is_streamed):
+    model = linear_model(num_pixels=25, num_classes=3)
+    variables = model.init(jax.random.key(0))
+    images = Images(lambda wanted: np.asarray(IMAGES)[wanted], 20, (5, 5, 1)) if is_streamed else IMAGES
+    done = []
+    part = embed_images(model, variables, images, B, lambda *numbers: done.append(numbers), rows)
+    np.testing.assert_array_equal(part, embed_images(model, variables, images, B)[rows.start : rows.stop])
+    assert not len(rows) or done[-1] == (len(rows), len(rows))
 
 
 @pytest.mark.parametrize("batch_size", [7, 20, 64])

@@ -1,0 +1,58 @@
+"""`jaxal run --distributed` as subprocesses of this host, which talk over loopback."""
+
+import json
+import os
+import socket
+import subprocess
+import sys
+from pathlib import Path
+
+import tomli_w
+
+
+def free_port():
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
+def begin(configs, workdir, *flags):
+    """Start one process for each config; returns them in the order of their numbers."""
+    address = f"127.0.0.1:{free_port()}"
+    together = ["--distributed", "--coordinator", address, "--num-processes", str(len(configs))]
+    return [
+        subprocess.Popen(
+            [sys.executable, "-m", "jaxal", "run", str(config), "--workdir", str(workdir), *flags]
+            + ([*together, "--process", str(number)] if len(configs) > 1 else []),
+            env=os.environ | {"JAX_PLATFORMS": "cpu"},
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        for number, config in enumerate(configs)
+    ]
+
+
+def end(running, seconds=550):
+    """Wait for processes; returns their exit codes, and what each has said on standard error."""
+    try:
+        messages = [process.communicate(timeout=seconds)[1] for process in running]
+    finally:
+        for process in running:
+            process.kill()
+    return [process.returncode for process in running], messages
+
+
+def write_config(folder: Path, document, name="study.toml"):
+    path = folder / name
+    path.write_text(tomli_w.dumps(document))
+    return path
+
+
+def asked(workdir):
+    """Return what each arm and seed has asked, round by round."""
+    found = {}
+    for path in sorted(Path(workdir).glob("*/seed-*/journal.jsonl")):
+        events = map(json.loads, path.read_text().splitlines())
+        found[path.parts[-3], path.parts[-2]] = [event["ids"] for event in events if event["event"] == "asked"]
+    return found
