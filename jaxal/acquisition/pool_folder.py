@@ -16,7 +16,7 @@ from jaxal.pool import EXCLUDED, UNLABELED
 from jaxal.training.placement import read_onto_device
 from jaxal.typing import Array, Float
 
-__all__ = ["OpenedEmbeddings", "open_embeddings", "read_labels", "read_pool_folder"]
+__all__ = ["OpenedEmbeddings", "known_labels", "open_embeddings", "read_labels", "read_pool_folder"]
 
 ID, LABEL = "id", "label"
 SKIP = "skip"
@@ -63,17 +63,21 @@ def read_pool_folder(path: str | Path, labels: str | Path | None, head: str | Pa
     """
     layer = {} if head is None else {"head": read_head_file(head)}
     opened = open_embeddings(path)
-    known = np.full(len(opened.ids), UNLABELED, np.int32)
-    if labels is not None:
-        known = read_labels(labels, opened.ids, opened.class_names)
     arguments = {
         "embeddings": opened.embeddings,
-        "labels": known,
+        "labels": known_labels(labels, opened.ids, len(opened.ids), opened.class_names),
         "num_classes": len(opened.class_names),
         "sample_ids": list(opened.ids),
         **layer,
     }
     return PoolFile(arguments, opened.ids)
+
+
+def known_labels(
+    path: str | Path | None, ids: Iterable[str], num_rows: int, class_names: tuple[str, ...]
+) -> np.ndarray:
+    """Read labels as `read_labels` does; without a file nothing is labeled."""
+    return np.full(num_rows, UNLABELED, np.int32) if path is None else read_labels(path, ids, class_names)
 
 
 def read_labels(path: str | Path, ids: Iterable[str], class_names: tuple[str, ...]) -> np.ndarray:
