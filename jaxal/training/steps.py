@@ -71,6 +71,7 @@ def _update(
     return FitState(Variables(params, batch_stats), optimizer, state.step + 1)
 
 
+@functools.partial(jax.jit, static_argnames=("model", "config", "is_batch"), donate_argnames="state")
 def _step(
     model: Model,
     config: TrainingConfig,
@@ -81,27 +82,12 @@ def _step(
     batches: Array,
     number: int | Array,
     plan: FitPlan,
+    *,
+    is_batch: bool = False,
 ) -> FitState:
+    """Learn from one batch, taken out of all images unless they are that batch."""
     rows = batches[number]
-    return _update(model, config, state, key, images[rows], labels[rows], plan)
-
-
-def _streamed_step(
-    model: Model,
-    config: TrainingConfig,
-    state: FitState,
-    key: PRNGKey,
-    batch: Array,
-    labels: Array,
-    batches: Array,
-    number: int | Array,
-    plan: FitPlan,
-) -> FitState:
-    return _update(model, config, state, key, batch, labels[batches[number]], plan)
-
-
-_jit = functools.partial(jax.jit, static_argnames=("model", "config"), donate_argnames="state")
-_jitted_step, _jitted_streamed_step = _jit(_step), _jit(_streamed_step)
+    return _update(model, config, state, key, images if is_batch else images[rows], labels[rows], plan)
 
 
 def step_epoch(
@@ -117,11 +103,11 @@ def step_epoch(
 ) -> FitState:
     """Run the first num_steps batches from Python: on CPU, convolution gradients inside scan are ten times slower."""
     for number in range(num_steps):
-        state = _jitted_step(model, config, state, key, images, labels, batches, number, plan)
+        state = _step(model, config, state, key, images, labels, batches, number, plan)
     return state
 
 
-@_jit
+@functools.partial(jax.jit, static_argnames=("model", "config"), donate_argnames="state")
 def scan_epoch(
     model: Model,
     config: TrainingConfig,
@@ -158,7 +144,7 @@ def stream_epoch(
     """Run the first num_steps batches from Python, each streamed to the device: bit for bit `step_epoch` on CPU."""
     with closing(stream_batches(images, np.asarray(batches)[:num_steps])) as loaded:
         for number, batch in enumerate(loaded):
-            state = _jitted_streamed_step(model, config, state, key, batch, labels, batches, number, plan)
+            state = _step(model, config, state, key, batch, labels, batches, number, plan, is_batch=True)
             jax.block_until_ready(state.step)  # or launches would run ahead, each with its batch
     return state
 
