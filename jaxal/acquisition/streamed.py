@@ -80,7 +80,7 @@ def select_streamed(
     Raises:
         InputError: an argument that is refused, by its name; a strategy that needs the pool in memory.
         StoreError: the folder of the state is in use, or of another selection.
-        DataError: the embeddings were changed meanwhile.
+        DataError: a file of the embeddings is not the one that was written.
     """
     num_asked = read_integer("budget", budget, 1)
     key = jax.random.key(read_integer("seed", seed, 0, LARGEST_SEED))

@@ -39,7 +39,7 @@ def streamed_alfa_mix(
 
     Raises:
         InputError: rows in use hold what cannot be ranked, or there are too many candidates.
-        DataError: the embeddings were changed meanwhile.
+        DataError: a file of the embeddings is not the one that was written.
 
     Cost: one pass over the disk, the candidates in memory, and the strategy on them; 5 bytes a row.
     """

@@ -19,6 +19,7 @@ from jaxal.acquisition.completion import head_logits
 from jaxal.acquisition.streamed_rows import (
     StreamedQuery,
     Winners,
+    due,
     faults_of,
     padded_rows,
     read_rows,
@@ -69,7 +70,7 @@ def streamed_badge(query: StreamedQuery) -> Winners:
 
     Raises:
         InputError: rows in use hold what cannot be measured.
-        DataError: the embeddings were changed meanwhile.
+        DataError: a file of the embeddings is not the one that was written.
 
     Cost: three passes over the disk, and one for each time that the rows read for a block of draws do not decide it;
     for each block 16,384 rows read here and there, and two hashes for each row of the pool. 30 bytes a row, and a few
@@ -105,7 +106,7 @@ def streamed_badge(query: StreamedQuery) -> Winners:
         now.nearest[:] = np.inf
         now = now._replace(num_passes=2)
         save(0)
-    ids, (draw_key, blind_key) = jnp.asarray(pool.sample_ids()), jax.random.split(query.key)
+    ids, (draw_key, blind_key), is_due = jnp.asarray(pool.sample_ids()), jax.random.split(query.key), due()
     while 0 < len(now.picks) < num_picks:
         query.tell("picks", len(now.picks), num_picks)
         if now.num_folded > 0 and first_row == 0:
@@ -121,6 +122,8 @@ def streamed_badge(query: StreamedQuery) -> Winners:
                     scores=np.append(now.scores, distances),
                     num_draws=now.num_draws + 1,
                 )
+                if is_due():
+                    save(0)
                 continue
         centers, num_new = padded_rows(query, now.picks[now.num_folded :], "picks"), len(now.picks) - now.num_folded
         for part, block, is_member in blocks():

@@ -52,7 +52,7 @@ def streamed_core_set(query: StreamedQuery, *, center_bytes: int = CENTER_BYTES)
 
     Raises:
         InputError: rows in use hold what cannot be measured.
-        DataError: the embeddings were changed meanwhile.
+        DataError: a file of the embeddings is not the one that was written.
 
     Cost: passes over the disk, one for the labeled samples and one for each time that the rows searched are used up;
     6 bytes a row, and a few blocks. Arithmetic as that of `k_center`.

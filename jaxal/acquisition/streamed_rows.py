@@ -23,6 +23,7 @@ __all__ = [
     "StreamedPool",
     "StreamedQuery",
     "Winners",
+    "due",
     "faults_of",
     "padded_rows",
     "read_rows",
@@ -110,6 +111,19 @@ def padded_rows(query: StreamedQuery, rows: np.ndarray, what: str) -> Float[Arra
     return jnp.asarray(centers)
 
 
+def due() -> Callable[[], bool]:
+    """Make a clock that says every now and then that it is time to save."""
+    last = [time.monotonic()]
+
+    def is_due() -> bool:
+        if time.monotonic() - last[0] < SECONDS_BETWEEN_SAVES:
+            return False
+        last[0] = time.monotonic()
+        return True
+
+    return is_due
+
+
 def row_blocks(
     query: StreamedQuery, first_row: int, what: str, save: Callable[[int], None], *, block_rows: int | None = None
 ) -> Generator[tuple[slice, Float[Array, "B D"]], None, None]:
@@ -127,7 +141,7 @@ def row_blocks(
         (where the block lies in the pool, the block).
     """
     rows = query.pool.rows
-    size, last_save = block_rows or rows_of_bytes(query), time.monotonic()
+    size, is_due = block_rows or rows_of_bytes(query), due()
     starts = [start for start in batch_starts(rows.num_images, size) if start + size > first_row]
     with closing(stream_batches(rows, (np.arange(start, start + size) for start in starts))) as blocks:
         for start in starts:
@@ -136,9 +150,8 @@ def row_blocks(
             query.waited(time.monotonic() - began)
             yield slice(start, start + size), block
             query.tell(what, start + size, rows.num_images)
-            if time.monotonic() - last_save >= SECONDS_BETWEEN_SAVES:
+            if is_due():
                 save(start + size)
-                last_save = time.monotonic()
 
 
 def faults_of(block: Float[Array, "B D"], *logits: Float[Array, "B C"]) -> Array:

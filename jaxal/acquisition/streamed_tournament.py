@@ -43,7 +43,7 @@ def streamed_tournament(strategy: Strategy, query: StreamedQuery, *, uses_labels
 
     Raises:
         InputError: rows in use hold what cannot be ranked.
-        DataError: the embeddings were changed meanwhile.
+        DataError: a file of the embeddings is not the one that was written.
 
     Cost: one pass over the disk, and the strategy on (L + Q + B) rows for each B read; B is at least L and Q.
     """

@@ -26,7 +26,7 @@ def streamed_uncertainty(query: StreamedQuery, measure: str, *, inverted: bool) 
 
     Raises:
         InputError: rows in use hold what cannot be ranked.
-        DataError: the embeddings were changed meanwhile.
+        DataError: a file of the embeddings is not the one that was written.
 
     Cost: one pass over the disk, and a partial sort of N numbers; 9 bytes a row, and a few blocks.
     """
