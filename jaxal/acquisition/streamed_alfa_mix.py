@@ -7,8 +7,8 @@ import jax.numpy as jnp
 import numpy as np
 
 from jaxal.acquisition.completion import head_logits
-from jaxal.acquisition.streamed_rows import StreamedQuery, Winners, faults_of, read_rows, refuse_faults, row_blocks
-from jaxal.acquisition.streamed_state import Kept, save_state
+from jaxal.acquisition.streamed_rows import StreamedQuery, Winners, faults_of, read_rows
+from jaxal.acquisition.streamed_scores import score_rows
 from jaxal.acquisition.streamed_tournament import choose_among, inputs_of
 from jaxal.config.strategies import ALFAMixConfig
 from jaxal.errors import InputError
@@ -43,25 +43,15 @@ def streamed_alfa_mix(
 
     Cost: one pass over the disk, the candidates in memory, and the strategy on them; 5 bytes a row.
     """
-    pool, num_rows, kept = query.pool, query.pool.rows.num_images, query.state.kept
+    pool, num_rows = query.pool, query.pool.rows.num_images
     labeled = np.flatnonzero(pool.labels >= 0)
     labeled_rows = jnp.asarray(read_rows(query, labeled, "labeled rows"))
-    if kept is None:
-        flips, faults, first_row = np.zeros(num_rows, np.float32), np.zeros(num_rows, np.int8), 0
-    else:
-        flips, faults = (np.array(kept.arrays[name]) for name in ("flips", "faults"))
-        first_row = kept.numbers["first_row"]
 
-    def save(first_row: int) -> None:
-        save_state(query.state, Kept({"first_row": first_row}, {"flips": flips, "faults": faults}))
+    def measure(block: Array) -> tuple[Array, Array]:
+        labels = pool.labels[labeled]
+        return _flips(config, pool.num_classes, labeled_rows, labels, block, pool.head, query.block_bytes)
 
-    if first_row < num_rows:
-        for part, block in row_blocks(query, first_row, "rows", save):
-            flips[part], faults[part] = _flips(
-                config, pool.num_classes, labeled_rows, pool.labels[labeled], block, pool.head, query.block_bytes
-            )
-        refuse_faults(faults, pool.labels)
-        save(num_rows)
+    (flips,) = score_rows(query, ("flips",), measure)
     ids = pool.sample_ids()
     rows = _candidates(config, query.key, flips, pool.labels == UNLABELED, ids, query.num_picks)
     if rows.size * 4 * pool.rows.image_shape[0] > candidate_bytes:

@@ -6,8 +6,8 @@ import jax
 import numpy as np
 
 from jaxal.acquisition.completion import head_logits
-from jaxal.acquisition.streamed_rows import StreamedQuery, Winners, faults_of, refuse_faults, row_blocks
-from jaxal.acquisition.streamed_state import Kept, save_state
+from jaxal.acquisition.streamed_rows import StreamedQuery, Winners, faults_of
+from jaxal.acquisition.streamed_scores import score_rows
 from jaxal.kernels.masking import lowest
 from jaxal.pool import UNLABELED
 from jaxal.strategies.uncertainty_sampling import uncertainty_order
@@ -30,22 +30,8 @@ def streamed_uncertainty(query: StreamedQuery, measure: str, *, inverted: bool) 
 
     Cost: one pass over the disk, and a partial sort of N numbers; 9 bytes a row, and a few blocks.
     """
-    pool, num_rows = query.pool, query.pool.rows.num_images
-    if query.state.kept is None:
-        keys, values, faults = (np.zeros(num_rows, dtype) for dtype in (np.float32, np.float32, np.int8))
-        first_row = 0
-    else:
-        keys, values, faults = (np.array(query.state.kept.arrays[name]) for name in ("keys", "values", "faults"))
-        first_row = query.state.kept.numbers["first_row"]
-
-    def save(first_row: int) -> None:
-        save_state(query.state, Kept({"first_row": first_row}, {"keys": keys, "values": values, "faults": faults}))
-
-    if first_row < num_rows:
-        for part, block in row_blocks(query, first_row, "rows", save):
-            keys[part], values[part], faults[part] = _measured(block, pool.head, measure, inverted)
-        refuse_faults(faults, pool.labels)
-        save(num_rows)
+    pool = query.pool
+    keys, values = score_rows(query, ("keys", "values"), lambda block: _measured(block, pool.head, measure, inverted))
     rows, _ = _lowest(keys, pool.labels == UNLABELED, np.int32(query.num_picks), query.num_picks)
     rows = np.asarray(rows).astype(np.int64)
     return Winners(rows, values[rows], np.zeros(len(rows), np.int32), 0)

@@ -8,6 +8,7 @@ import pytest
 
 from jaxal.acquisition import select_with_reasons, streamed_rows
 from jaxal.acquisition.streamed import select_streamed
+from jaxal.acquisition.streamed_alfa_mix import streamed_alfa_mix
 from jaxal.acquisition.streamed_core_set import streamed_core_set
 from jaxal.acquisition.streamed_rows import StreamedPool, StreamedQuery
 from jaxal.acquisition.streamed_state import hold_state
@@ -15,6 +16,7 @@ from jaxal.config.strategy_words import parse_strategy
 from jaxal.data.loading import Images
 from jaxal.errors import InputError, StoreError
 from jaxal.pool import EXCLUDED, UNLABELED
+from jaxal.strategies.registry import make_strategy
 from jaxal.typing import LinearHead
 
 N, D, C, Q = 1501, 4, 3, 90
@@ -82,6 +84,20 @@ def streamed(strategy, pool, state, budget=Q):
     return found[:2]
 
 
+def query_of(pool, state, tell):
+    """Ask for the same, of one way over the disk."""
+    return StreamedQuery(
+        pool,
+        jax.random.key(5),
+        num_picks=Q,
+        state=state,
+        block_bytes=2**20,
+        read_bytes=4 * D * 400,
+        tell=tell,
+        waited=lambda seconds: None,
+    )
+
+
 @pytest.fixture
 def often(monkeypatch):
     """Every chance to save is taken."""
@@ -95,16 +111,7 @@ def test_core_set_picks_what_it_picks_in_memory(tmp_path, kind, num_labeled):
     pool, reads = pool_of(embeddings, labels)
     told = []
     with hold_state(tmp_path / "state", {}) as state:
-        query = StreamedQuery(
-            pool,
-            jax.random.key(5),
-            num_picks=Q,
-            state=state,
-            block_bytes=2**20,
-            read_bytes=4 * D * 400,
-            tell=lambda *words: told.append(words),
-            waited=lambda seconds: None,
-        )
+        query = query_of(pool, state, lambda *words: told.append(words))
         found = streamed_core_set(query, center_bytes=4 * D * 30)  # fewer than there are labels
     np.testing.assert_array_equal(found.rows, expected.indices)
     np.testing.assert_allclose(found.scores, expected.scores, rtol=1e-6)
@@ -121,7 +128,7 @@ def test_core_set_picks_what_it_picks_in_memory(tmp_path, kind, num_labeled):
         {"kind": "margin", "inverted": True},
         "cb_dal",
         pytest.param("alfa_mix", marks=pytest.mark.slow),
-        pytest.param({"kind": "alfa_mix", "alpha": "fixed", "fixed_alpha": 1e-3}, marks=pytest.mark.slow),
+        pytest.param({"kind": "alfa_mix", "alpha": "fixed", "fixed_alpha": 0.02}, marks=pytest.mark.slow),
         pytest.param({"kind": "mpps", "minority": "round_robin", "normalize": "l2"}, marks=pytest.mark.slow),
     ],
     ids=str,
@@ -132,7 +139,7 @@ def test_what_ranks_row_by_row_picks_what_it_picks_in_memory(tmp_path, strategy)
     pool, reads = pool_of(embeddings, labels)
     found, notes = streamed(strategy, pool, tmp_path / "state")
     check_same(found, expected, rtol=1e-5)  # of logits, block by block
-    assert notes == ()
+    assert len(notes) == (found.num_fallback > 0)
     assert sum(reads) < N + 400 + 40
     again, _ = streamed(strategy, pool_of(embeddings, labels, last_read=4)[0], tmp_path / "state")
     check_same(again, found)
@@ -196,6 +203,14 @@ def test_the_place_of_another_selection_is_refused(tmp_path):
     (tmp_path / "state" / "mine.txt").touch()
     with pytest.raises(StoreError, match=r"holds something else \(mine.txt\)"):
         streamed("random", pool, state, budget=5)
+
+
+def test_more_candidates_of_alfa_mix_than_there_is_room_for_are_refused(tmp_path):
+    config = parse_strategy({"kind": "alfa_mix", "alpha": "fixed"})
+    with hold_state(tmp_path / "state", {}) as state:
+        query = query_of(pool_of(*made())[0], state, lambda *words: None)
+        with pytest.raises(InputError, match=r"strategy: \d+ of 1501 rows are candidates .* there is room for 90\."):
+            streamed_alfa_mix(make_strategy(config, num_classes=C), config, query, candidate_bytes=4 * D * 90 + 1)
 
 
 @pytest.mark.parametrize("strategy", ["core_set", "random"])
