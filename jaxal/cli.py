@@ -278,7 +278,7 @@ def _chosen(command: Select, strategy: Any) -> tuple[Any, Any]:
     from jaxal.acquisition import select_with_reasons
     from jaxal.acquisition.pool_file import read_pool_file
     from jaxal.acquisition.pool_folder import read_pool_folder
-    from jaxal.acquisition.streamed import select_streamed
+    from jaxal.acquisition.streamed import select_streamed, streaming_note
     from jaxal.acquisition.streamed_folder import ids_of_rows, open_streamed_folder
 
     settings = {"budget": command.budget, "seed": command.seed, "memory": command.memory}
@@ -290,10 +290,12 @@ def _chosen(command: Select, strategy: Any) -> tuple[Any, Any]:
         return select_with_reasons(strategy, **pool.arguments, **settings, devices=command.devices), pool.ids
     opened = open_streamed_folder(command.pool, command.labels, command.head)
     with handled():
-        selection, notes = select_streamed(strategy, opened.pool, **settings, state=Path(command.stream))
+        selection, notes, seconds = select_streamed(strategy, opened.pool, **settings, state=Path(command.stream))
     for note in notes:
         warnings.warn(note, SelectionWarning, stacklevel=1)
-    return selection, ids_of_rows(opened.folder, selection.indices.tolist())
+    chosen = ids_of_rows(opened.folder, selection.indices.tolist())
+    print(f"jaxal: {streaming_note(opened.pool.rows.num_images, seconds)}", file=sys.stderr)
+    return selection, chosen
 
 
 def _profile(command: Profile, overrides: list[tuple[str, str]]) -> int:

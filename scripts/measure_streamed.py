@@ -4,7 +4,8 @@
 
 The document holds a block between `<!-- streamed: begin -->` and `<!-- streamed: end -->`. The embeddings are made: a
 mixture of Gaussians, 256 wide, ten classes of which the last is the rarest, 500 labels of each. Every command is a
-process of its own with empty caches. Needs 1 kB of disk a row, twice that while a pool is replaced by the next.
+process of its own with empty caches. Needs 1 kB of disk a row, twice that while a pool is replaced by the next. With
+--pools, pools are kept there, a folder ROWS each, and those that are there are taken.
 """
 
 import argparse
@@ -25,7 +26,7 @@ from jaxal.report.tables import markdown
 
 WIDTH, NUM_CLASSES, LABELS_PER_CLASS = 256, 10, 500
 BATCH = 8192
-BUDGETS = {"entropy": 100_000, "core_set": 1000, "mpps": 1000, "cb_dal": 1000}
+BUDGETS = {"entropy": 100_000, "core_set": 1000, "mpps": 1000, "cb_dal": 1000, "badge": 1000, "alfa_mix": 1000}
 CLASSES = tuple(f"class{number}" for number in range(NUM_CLASSES))
 
 
@@ -59,8 +60,7 @@ def measure(top: Path, num_rows: int, strategies: Sequence[str]) -> dict[str, st
     """Choose by each strategy; returns a row of the table."""
     row = {"rows": f"{num_rows:,}", "GB": f"{num_rows * WIDTH * 4 / 1e9:.1f}"}
     for strategy in strategies:
-        place = top / strategy
-        place.mkdir()
+        place = Path(tempfile.mkdtemp(prefix=f"{strategy}-", dir=top))
         words = [
             "select",
             str(top / "embeddings"),
@@ -72,6 +72,7 @@ def measure(top: Path, num_rows: int, strategies: Sequence[str]) -> dict[str, st
         words += ["--strategy", strategy, "--budget", str(BUDGETS[strategy]), "--stream", str(place / "state")]
         done = run([*words, "--out", str(place / "query.csv")], place)
         row |= {f"{strategy}, s": f"{done.seconds:.0f}", f"{strategy}, GB": f"{done.peak / 1e9:.2f}"}
+        shutil.rmtree(place)
         print(row, flush=True)
     return row
 
@@ -81,23 +82,28 @@ def main() -> None:
     parser.add_argument("document", type=Path, nargs="?", help="to put the table into; printed where absent")
     parser.add_argument("--rows", type=int, nargs="+", default=[1_000_000])
     parser.add_argument("--strategies", nargs="+", default=list(BUDGETS))
-    parser.add_argument("--folder", type=Path, help="to make the pools in; the system's for temporary files if absent")
+    parser.add_argument("--pools", type=Path, help="keeps the pools; a temporary folder, removed, if absent")
     options = parser.parse_args()
     rows = []
     for num_rows in options.rows:
-        top = Path(tempfile.mkdtemp(prefix="jaxal-streamed-", dir=options.folder))
+        top = (
+            Path(tempfile.mkdtemp(prefix="jaxal-streamed-")) if options.pools is None else options.pools / str(num_rows)
+        )
         try:
-            began = time.perf_counter()
-            make_pool(top, num_rows)
-            print(f"{num_rows} rows made in {time.perf_counter() - began:.0f} s", flush=True)
+            if not (top / "head.npz").exists():  # what is written last
+                began = time.perf_counter()
+                make_pool(top, num_rows)
+                print(f"{num_rows} rows made in {time.perf_counter() - began:.0f} s", flush=True)
             rows.append(measure(top, num_rows, options.strategies))
         finally:
-            shutil.rmtree(top)
+            if options.pools is None:
+                shutil.rmtree(top)
     note = (
         f"Made embeddings, {WIDTH} wide, {NUM_CLASSES * LABELS_PER_CLASS} labels;"
         f" {', '.join(f'{name} {BUDGETS[name]:,} picks' for name in options.strategies)}. Seconds are those of the"
-        " whole command: start, hashing of every file, compilation, all passes and saving. GB are what the process held"
-        f" at its peak. {os.cpu_count()} cores ({processor()}). Put here by `scripts/measure_streamed.py`."
+        " whole command: start, hashing of every file as it is read, compilation, all passes and saving. GB are what"
+        f" the process held at its peak. {os.cpu_count()} cores ({processor()}). Put here by"
+        " `scripts/measure_streamed.py`."
     )
     text = f"{markdown(rows)}\n{note}"
     if options.document is None:

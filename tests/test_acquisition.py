@@ -327,6 +327,11 @@ def test_two_ids_never_share_a_number(monkeypatch):
     numbers = int32_ids(ids, np.ones(100, bool))
     assert len(set(numbers.tolist())) == 100
     assert numbers[:20].tolist() == ids[:20]
+    expected = {}
+    for name in sorted(ids[20:]):  # the earlier in the order of the texts has its hash, the later a further one
+        tried = (whole(f"s{name}", attempt) % 128 for attempt in itertools.count())
+        expected[name] = next(number for number in tried if number >= 20 and number not in expected.values())
+    assert numbers[20:].tolist() == [expected[name] for name in ids[20:]]
     order = np.random.default_rng(0).permutation(100)
     assert int32_ids([ids[row] for row in order], np.ones(100, bool)).tolist() == numbers[order].tolist()
 

@@ -1,11 +1,11 @@
-"""How much memory the blocks of a pass may take where nobody says."""
+"""How much memory there is, and how much of it the blocks of a pass may take where nobody says."""
 
 import jax
 
 from jaxal.data.host_memory import free_on_host
 from jaxal.kernels.blocks import DEFAULT_BLOCK_BYTES
 
-__all__ = ["default_block_bytes"]
+__all__ = ["default_block_bytes", "free_bytes"]
 
 SHARE = 32  # of what is free, one part
 SMALLEST = 2**20
@@ -17,11 +17,22 @@ def default_block_bytes() -> int:
     On a device with memory of its own, at least 64 MiB: larger blocks are fewer. On the host at most that: what
     matters there is the cache. Where the host does not say what is free, 64 MiB.
     """
+    free, is_own = free_bytes()
+    if free is None:
+        return DEFAULT_BLOCK_BYTES
+    return (max if is_own else min)(_share(free), DEFAULT_BLOCK_BYTES)
+
+
+def free_bytes() -> tuple[int | None, bool]:
+    """Count the bytes that are free where arrays are put, None where nobody says.
+
+    Returns:
+        (bytes, whether that is the memory of a device of its own).
+    """
     stats = jax.local_devices()[0].memory_stats()
     if stats and "bytes_limit" in stats:
-        return max(_share(stats["bytes_limit"] - stats.get("bytes_in_use", 0)), DEFAULT_BLOCK_BYTES)
-    free = free_on_host()
-    return DEFAULT_BLOCK_BYTES if free is None else min(_share(free), DEFAULT_BLOCK_BYTES)
+        return stats["bytes_limit"] - stats.get("bytes_in_use", 0), True
+    return free_on_host(), False
 
 
 def _share(free: int) -> int:

@@ -6,8 +6,9 @@ from typing import NamedTuple
 
 import numpy as np
 
+from jaxal.acquisition.memory import free_bytes
 from jaxal.acquisition.pool_file import PoolFile, read_head_file
-from jaxal.data.embedding_manifest import read_ids
+from jaxal.data.embedding_manifest import read_ids, read_manifest
 from jaxal.data.embedding_shards import open_embeddings as open_folder
 from jaxal.data.problems import Problem, refusal, shown
 from jaxal.data.readers.csv_text import read_table
@@ -16,7 +17,7 @@ from jaxal.pool import EXCLUDED, UNLABELED
 from jaxal.training.placement import read_onto_device
 from jaxal.typing import Array, Float
 
-__all__ = ["OpenedEmbeddings", "open_embeddings", "read_labels", "read_pool_folder"]
+__all__ = ["OpenedEmbeddings", "known_labels", "open_embeddings", "read_labels", "read_pool_folder"]
 
 ID, LABEL = "id", "label"
 SKIP = "skip"
@@ -40,14 +41,29 @@ def open_embeddings(path: str | Path) -> OpenedEmbeddings:
         What it holds: embeddings go to the device piece by piece, and the host keeps no copy beside that.
 
     Raises:
-        DataError: there is no such folder, it is not finished, or a file in it is damaged.
+        DataError: there is no such folder, it is not finished, a file in it is damaged, or it does not fit in memory.
     """
-    where = shown(str(path))
-    opened = open_folder(Path(path).expanduser().absolute(), where)
+    where, folder = shown(str(path)), Path(path).expanduser().absolute()
+    _refuse_too_large(folder, where)
+    opened = open_folder(folder, where)
     ids = read_ids(opened.folder, opened.manifest)
     if ids is None:
         raise DataError(f"{where}: samples.csv was changed meanwhile")
     return OpenedEmbeddings(read_onto_device(opened.rows), tuple(ids), opened.manifest.class_names)
+
+
+def _refuse_too_large(folder: Path, where: str) -> None:
+    """Refuse embeddings that would not fit, before any of them is read."""
+    manifest, (free, is_device) = read_manifest(folder), free_bytes()
+    if manifest is None or free is None:
+        return
+    num_bytes = manifest.of.num_rows * manifest.of.width * np.dtype(np.float32).itemsize
+    if num_bytes > free:
+        raise DataError(
+            f"{where}: {manifest.of.num_rows} rows of {manifest.of.width} numbers take {num_bytes / 1e9:.3g} GB, but"
+            f" {free / 1e9:.3g} GB are free {'on the device' if is_device else 'in memory'}. `jaxal select … --stream"
+            " STATE` chooses from the disk and needs a few bytes a row."
+        )
 
 
 def read_pool_folder(path: str | Path, labels: str | Path | None, head: str | Path | None = None) -> PoolFile:
@@ -63,17 +79,21 @@ def read_pool_folder(path: str | Path, labels: str | Path | None, head: str | Pa
     """
     layer = {} if head is None else {"head": read_head_file(head)}
     opened = open_embeddings(path)
-    known = np.full(len(opened.ids), UNLABELED, np.int32)
-    if labels is not None:
-        known = read_labels(labels, opened.ids, opened.class_names)
     arguments = {
         "embeddings": opened.embeddings,
-        "labels": known,
+        "labels": known_labels(labels, opened.ids, len(opened.ids), opened.class_names),
         "num_classes": len(opened.class_names),
         "sample_ids": list(opened.ids),
         **layer,
     }
     return PoolFile(arguments, opened.ids)
+
+
+def known_labels(
+    path: str | Path | None, ids: Iterable[str], num_rows: int, class_names: tuple[str, ...]
+) -> np.ndarray:
+    """Read labels as `read_labels` does; without a file nothing is labeled."""
+    return np.full(num_rows, UNLABELED, np.int32) if path is None else read_labels(path, ids, class_names)
 
 
 def read_labels(path: str | Path, ids: Iterable[str], class_names: tuple[str, ...]) -> np.ndarray:

@@ -6,7 +6,6 @@ come next; then one pass over the disk folds all its picks in at once.
 """
 
 import functools
-import math
 
 import jax
 import jax.numpy as jnp
@@ -14,19 +13,21 @@ import numpy as np
 
 from jaxal.acquisition.streamed_rows import (
     StreamedPool,
-    due,
+    StreamedQuery,
+    Winners,
     faults_of,
+    padded_rows,
+    read_rows,
     refuse_faults,
     row_blocks,
     rows_of_bytes,
 )
-from jaxal.acquisition.streamed_state import Kept, StateFolder, save_state
+from jaxal.acquisition.streamed_state import Kept, save_state
 from jaxal.kernels.distances import embedding_geometry, embedding_points
 from jaxal.kernels.farthest_first import CANDIDATES, Outside, farthest_first, nothing_outside
-from jaxal.kernels.k_center import CENTERS_PER_PASS, fold_all_centers, k_center_block_size
+from jaxal.kernels.k_center import fold_all_centers, k_center_block_size
 from jaxal.kernels.masking import first_argmax, top_values
 from jaxal.kernels.nearest_center import take
-from jaxal.kernels.progress import Listener
 from jaxal.pool import EXCLUDED, UNLABELED
 from jaxal.strategies.core_set import opening_priority
 from jaxal.typing import Array, PRNGKey
@@ -38,97 +39,77 @@ CENTER_BYTES = 2**28
 MIDDLE_ROWS = 256
 
 
-def streamed_core_set(
-    pool: StreamedPool,
-    key: PRNGKey,
-    num_picks: int,
-    state: StateFolder,
-    block_bytes: int,
-    *,
-    tell: Listener,
-    read_bytes: int,
-    center_bytes: int = CENTER_BYTES,
-) -> tuple[np.ndarray, np.ndarray]:
+def streamed_core_set(query: StreamedQuery, *, center_bytes: int = CENTER_BYTES) -> Winners:
     """Choose by greedy k-center, the labeled samples as centers, ties to the lowest row: the picks of `core_set`.
 
     Args:
-        pool: at least num_picks rows of it are unlabeled.
-        key: with nothing labeled, for the sample that opens.
-        num_picks: how many.
-        state: where to go on, and to keep how far it has come.
-        block_bytes: that temporaries may take, as in `select`.
-        tell: is told how far it has come.
-        read_bytes: of rows that are read at a time, and of the farthest rows that are searched; changes time only.
+        query: as many of the farthest rows are searched as are read at a time. With nothing labeled, its key draws the
+            sample that opens.
         center_bytes: of centers that are folded in by one pass; changes time only.
 
     Returns:
-        (rows int64 [Q], distances float32 [Q] to the nearest center when each was picked, inf for one that opens).
+        The picks with their distances to the nearest center when each was picked, inf for one that opens.
 
     Raises:
         InputError: rows in use hold what cannot be measured.
-        DataError: the embeddings were changed meanwhile.
+        DataError: a file of the embeddings is not the one that was written.
 
     Cost: passes over the disk, one for the labeled samples and one for each time that the rows searched are used up;
     6 bytes a row, and a few blocks. Arithmetic as that of `k_center`.
     """
+    pool, num_picks, kept = query.pool, query.num_picks, query.state.kept
     num_rows, width = pool.rows.num_images, pool.rows.image_shape[0]
     labeled = np.flatnonzero(pool.labels >= 0)
-    middle = _middle(pool)
+    middle = _middle(query)
     most_centers = max(center_bytes // (4 * width), 1)
-    if state.kept is None:
+    if kept is None:
         picks, distances = np.zeros(0, np.int64), np.zeros(0, np.float32)
         if len(labeled) == 0:
-            picks, distances = _opening(pool, key), np.array([np.inf], np.float32)
+            picks, distances = _opening(pool, query.key), np.array([np.inf], np.float32)
         nearest, faults = np.full(num_rows, np.inf, np.float32), np.zeros(num_rows, np.int8)
         num_passes = num_folded = first_row = 0
     else:
         # Copies, since what was read is written to.
         picks, distances, nearest, faults = (
-            np.array(state.kept.arrays[name]) for name in ("picks", "distances", "nearest", "faults")
+            np.array(kept.arrays[name]) for name in ("picks", "distances", "nearest", "faults")
         )
-        num_passes, num_folded, first_row = (
-            state.kept.numbers[name] for name in ("num_passes", "num_folded", "first_row")
-        )
+        num_passes, num_folded, first_row = (kept.numbers[name] for name in ("num_passes", "num_folded", "first_row"))
 
-    def save() -> None:
+    def save(first_row: int) -> None:
         numbers = {"num_passes": num_passes, "num_folded": num_folded, "first_row": first_row}
         arrays = {"picks": picks, "distances": distances, "nearest": nearest, "faults": faults}
-        save_state(state, Kept(numbers, arrays))
+        save_state(query.state, Kept(numbers, arrays))
 
     while num_passes == 0 or len(picks) < num_picks:
         centers = np.concatenate([labeled, picks])
         if num_folded == len(centers):
-            tell("picks", len(picks), num_picks)
-            found = _search(pool, nearest, picks, middle, num_picks, block_bytes, read_bytes)
+            query.tell("picks", len(picks), num_picks)
+            found = _search(query, nearest, picks, middle)
             picks, distances = np.append(picks, found[0]), np.append(distances, found[1])
             if len(picks) == num_picks:
-                save()
+                save(0)
                 break
             centers = np.concatenate([labeled, picks])
         new = centers[num_folded : num_folded + most_centers]
-        points = _center_points(pool, new, middle)
-        is_due, block_rows = due(), rows_of_bytes(read_bytes, pool)
-        for start, block in row_blocks(pool, first_row, block_rows, tell, f"rows of pass {num_passes + 1}"):
-            part = slice(start, start + block_rows)
-            found = _fold_block(block, nearest[part], middle, points, len(new), block_bytes)
+        points = embedding_points(padded_rows(query, new, "centers"), middle)
+        for part, block in row_blocks(query, first_row, f"rows of pass {num_passes + 1}", save):
+            found = _fold_block(block, nearest[part], middle, points, len(new), query.block_bytes)
             nearest[part] = found[0]
             if num_passes == 0:
                 faults[part] = found[1]
-            first_row = start + block_rows
-            if is_due():
-                save()
         if num_passes == 0:
             refuse_faults(faults, pool.labels)
         num_passes, num_folded, first_row = num_passes + 1, num_folded + len(new), 0
-        save()
-    tell("picks", len(picks), num_picks)
-    return picks, distances
+        save(first_row)
+    query.tell("picks", len(picks), num_picks)
+    return Winners(picks, distances, np.zeros(len(picks), np.int32), 0)
 
 
-def _middle(pool: StreamedPool) -> Array:
+def _middle(query: StreamedQuery) -> Array:
     """Average some rows in use, spread over the pool: any point serves, one in their midst best."""
-    used = np.flatnonzero(pool.labels != EXCLUDED)
-    rows = pool.rows.read(used[np.linspace(0, len(used) - 1, min(MIDDLE_ROWS, len(used))).astype(np.int64)])
+    used = np.flatnonzero(query.pool.labels != EXCLUDED)
+    places = np.linspace(0, len(used) - 1, min(MIDDLE_ROWS, len(used))).astype(np.int64)
+    rows = query.pool.rows.read(used[places])
     with np.errstate(over="ignore", invalid="ignore"):
         middle = rows.mean(axis=0, dtype=np.float64).astype(np.float32)
     return jnp.asarray(np.where(np.isfinite(middle), middle, 0))  # what is not finite is refused later, and counted
@@ -138,15 +119,6 @@ def _opening(pool: StreamedPool, key: PRNGKey) -> np.ndarray:
     priority = opening_priority(key, jnp.asarray(pool.sample_ids()))
     opening = first_argmax(jnp.where(jnp.asarray(pool.labels == UNLABELED), priority, -jnp.inf))
     return np.array([int(opening)])
-
-
-def _center_points(pool: StreamedPool, rows: np.ndarray, middle: Array) -> tuple[Array, ...]:
-    """Read centers and fill them up, so that few numbers of them are compiled for."""
-    widest = CENTERS_PER_PASS[0]
-    room = widest * 2 ** max(math.ceil(math.log2(max(len(rows), 1) / widest)), 0)
-    centers = np.zeros((room, *pool.rows.image_shape), np.float32)
-    centers[: len(rows)] = pool.rows.read(rows)
-    return embedding_points(jnp.asarray(centers), middle)
 
 
 @functools.partial(jax.jit, static_argnums=5)
@@ -166,27 +138,21 @@ def _fold_block(
 
 
 def _search(
-    pool: StreamedPool,
-    nearest: np.ndarray,
-    picks: np.ndarray,
-    middle: Array,
-    num_picks: int,
-    block_bytes: int,
-    read_bytes: int,
+    query: StreamedQuery, nearest: np.ndarray, picks: np.ndarray, middle: Array
 ) -> tuple[np.ndarray, np.ndarray]:
     """Go on among the farthest rows while the next pick is sure to be among them."""
-    num_rows = len(nearest)
-    is_free = pool.labels == UNLABELED
+    num_rows, num_picks = len(nearest), query.num_picks
+    is_free = query.pool.labels == UNLABELED
     is_free[picks] = False
-    num_searched = min(max(rows_of_bytes(read_bytes, pool), min(CANDIDATES, num_rows)), int(is_free.sum()))
+    num_searched = min(max(rows_of_bytes(query), min(CANDIDATES, num_rows)), int(is_free.sum()))
     values, order = jax.device_get(_farthest(nearest, is_free, min(num_searched + 1, num_rows)))
     rows = np.sort(order[:num_searched]).astype(np.int64)
     outside = nothing_outside(num_searched)
     if num_searched < num_rows:
         outside = Outside(jnp.asarray(values[-1]), jnp.asarray(np.searchsorted(rows, order[-1]), jnp.int32))
-    points, num_left = jnp.asarray(pool.rows.read(rows)), np.int32(num_picks - len(picks))
+    points, num_left = jnp.asarray(read_rows(query, rows, "farthest rows")), np.int32(num_picks - len(picks))
     # Room for all picks, though some are made already: the shapes of every search are the same.
-    found = _pick(points, nearest[rows], middle, outside, num_left, min(num_picks, num_searched), block_bytes)
+    found = _pick(points, nearest[rows], middle, outside, num_left, min(num_picks, num_searched), query.block_bytes)
     indices, distances, num_found = jax.device_get(found)
     return rows[indices[:num_found]], distances[:num_found]
 

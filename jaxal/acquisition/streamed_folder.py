@@ -1,21 +1,19 @@
 """A folder made by `jaxal embed` as a pool that stays on the disk."""
 
-from collections.abc import Collection
+from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-import numpy as np
-
 from jaxal.acquisition.pool_file import read_head_file
-from jaxal.acquisition.pool_folder import read_labels
+from jaxal.acquisition.pool_folder import known_labels
 from jaxal.acquisition.pool_inputs import read_head
-from jaxal.acquisition.sample_ids import int32_ids
+from jaxal.acquisition.sample_ids import int32_text_ids
 from jaxal.acquisition.streamed_rows import StreamedPool
-from jaxal.data.embedding_manifest import digest_of, iterate_ids
-from jaxal.data.embedding_shards import open_embeddings
+from jaxal.data.embedding_manifest import digest_of, ids_by_row, iterate_ids
+from jaxal.data.embedding_shards import open_unread
 from jaxal.data.problems import shown
 from jaxal.errors import InputError
-from jaxal.pool import EXCLUDED, UNLABELED
+from jaxal.pool import EXCLUDED
 from jaxal.strategies.inputs import check_head
 
 __all__ = ["StreamedFolder", "check_state_folder", "ids_of_rows", "open_streamed_folder"]
@@ -29,7 +27,7 @@ class StreamedFolder(NamedTuple):
 
 
 def open_streamed_folder(path: str | Path, labels: str | Path | None, head: str | Path | None = None) -> StreamedFolder:
-    """Open a folder of embeddings without reading them into memory. Every file is compared with its hash first.
+    """Open a folder of embeddings without reading them. Each file is compared with its hash when it is first read.
 
     Args:
         path: of the folder.
@@ -37,14 +35,12 @@ def open_streamed_folder(path: str | Path, labels: str | Path | None, head: str 
         head: an npz file with the model's last layer; none where absent.
 
     Raises:
-        DataError: as `open_embeddings`, `read_labels` and `read_head_file`.
+        DataError: as `open_unread`, `read_labels` and `read_head_file`.
         InputError: the head does not fit the embeddings or the classes, or is not finite.
     """
-    opened = open_embeddings(Path(path).expanduser().absolute(), shown(str(path)))
+    opened = open_unread(Path(path).expanduser().absolute(), shown(str(path)))
     folder, manifest = opened.folder, opened.manifest
-    known = np.full(manifest.of.num_rows, UNLABELED, np.int32)
-    if labels is not None:
-        known = read_labels(labels, iterate_ids(folder), manifest.class_names)
+    known = known_labels(labels, iterate_ids(folder), manifest.of.num_rows, manifest.class_names)
     layer = None
     if head is not None:
         layer, _ = read_head(read_head_file(head))
@@ -53,7 +49,7 @@ def open_streamed_folder(path: str | Path, labels: str | Path | None, head: str 
     pool = StreamedPool(
         rows=opened.rows,
         labels=known,
-        sample_ids=lambda: int32_ids(list(iterate_ids(folder)), known != EXCLUDED),
+        sample_ids=lambda: int32_text_ids(iterate_ids(folder), ids_by_row(folder), known != EXCLUDED),
         num_classes=len(manifest.class_names),
         head=layer,
         digest=f"{digest_of(manifest)[:16]} {manifest.samples_sha256[:16]}",
@@ -61,10 +57,9 @@ def open_streamed_folder(path: str | Path, labels: str | Path | None, head: str 
     return StreamedFolder(pool, folder)
 
 
-def ids_of_rows(folder: Path, rows: Collection[int]) -> dict[int, str]:
+def ids_of_rows(folder: Path, rows: Sequence[int]) -> dict[int, str]:
     """Look the ids of some rows up."""
-    wanted = set(rows)
-    return {row: name for row, name in enumerate(iterate_ids(folder)) if row in wanted}
+    return dict(zip(rows, ids_by_row(folder)(rows), strict=True))
 
 
 def check_state_folder(state: str | Path, pool: str | Path, out: str | Path | None) -> None:

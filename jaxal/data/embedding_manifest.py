@@ -2,11 +2,12 @@
 
 import csv
 import hashlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 import msgspec
+import numpy as np
 
 from jaxal.data.cache_files import file_sha256, read_sealed, write_sealed
 from jaxal.data.manifest import ShardName, csv_text, write_text
@@ -21,6 +22,7 @@ __all__ = [
     "Manifest",
     "digest_of",
     "has_its_ids",
+    "ids_by_row",
     "iterate_ids",
     "key_of",
     "read_ids",
@@ -187,6 +189,24 @@ def iterate_ids(folder: Path) -> Iterator[str]:
         rows = csv.reader(file, strict=True)
         next(rows)
         yield from (name for _, name in rows)
+
+
+def ids_by_row(folder: Path) -> Callable[[Iterable[int]], Iterator[str]]:
+    """Make the function that looks the ids of some rows up, trusted as those of `iterate_ids`.
+
+    Cost: the file in memory and 8 bytes a row as long as the function is kept, three times that while it is made.
+    """
+    text = (folder / SAMPLES).read_bytes()
+    letters = np.frombuffer(text, np.uint8)
+    ends, quotes = np.flatnonzero(letters == ord("\n")), np.flatnonzero(letters == ord('"'))
+    if len(quotes):  # a line break between quotes is one of the id's own
+        ends = ends[np.searchsorted(quotes, ends) % 2 == 0]
+
+    def ids_of(rows: Iterable[int]) -> Iterator[str]:
+        lines = (text[ends[row] + 1 : ends[row + 1]].decode() for row in rows)
+        return (name for _, name in csv.reader(lines, strict=True))
+
+    return ids_of
 
 
 def read_ids(folder: Path, manifest: Manifest) -> list[str] | None:

@@ -47,10 +47,11 @@ from jaxal.data.shard_rows import row_reader
 from jaxal.data.threads import map_in_threads
 from jaxal.errors import DataError
 
-__all__ = ["Embeddings", "make_embeddings", "open_embeddings"]
+__all__ = ["Embeddings", "make_embeddings", "open_embeddings", "open_unread"]
 
 # A shard holds so many whole batches as fill this many bytes, at least one: a killed process loses one shard.
 SHARD_BYTES = 2**24
+AGAIN = "Run the same `jaxal embed` again: it makes what is missing or damaged anew, or get a whole copy."
 # Says what a folder is for from the first moment on.
 MARK = "begun.json"
 SHARD_FILE = re.compile(r"embeddings-\d{5,}\.(npy|json)")
@@ -62,7 +63,7 @@ OnImages = Callable[[int, int], None]
 
 
 class Embeddings(NamedTuple):
-    """The embeddings of a source in a finished folder, every shard of which was found to be what it should be."""
+    """The embeddings of a source in a finished folder; no row of a shard that is not what it should be is ever read."""
 
     folder: Path
     manifest: Manifest
@@ -138,14 +139,7 @@ def open_embeddings(folder: Path, where: str, of: EmbeddingsOf | None = None) ->
     Raises:
         DataError: there is no such folder, it is not finished, damaged, or of something else: all differences are told.
     """
-    again = "Run the same `jaxal embed` again: it makes what is missing or damaged anew, or get a whole copy."
-    if not folder.is_dir():
-        raise DataError(f"{where}: no such folder (current directory {Path.cwd()}); `jaxal embed` makes one")
-    if not (folder / MANIFEST).is_file():
-        raise DataError(f"{where}: no {MANIFEST} in it: no folder made by `jaxal embed`, or an unfinished one. {again}")
-    manifest = read_manifest(folder)
-    if manifest is None:
-        raise DataError(f"{where}: {MANIFEST} is damaged, or was written by another version of jaxal. {again}")
+    manifest = _finished(folder, where)
     differing = [] if of is None else what_differs(manifest.of, of)
     if differing:
         raise DataError(
@@ -157,17 +151,54 @@ def open_embeddings(folder: Path, where: str, of: EmbeddingsOf | None = None) ->
                 ]
             )
         )
-    damaged = _damaged(folder, manifest)
-    if not has_its_ids(folder, manifest):
-        damaged.append(Problem(SAMPLES, "file that is not the one that was written"))
-    if damaged:
-        raise refusal(damaged, heading=where, advice=again)
+    _refuse_damaged(folder, manifest, _damaged(folder, manifest), where)
     return _opened(folder, manifest, num_made=0)
 
 
-def _opened(folder: Path, manifest: Manifest, num_made: int) -> Embeddings:
-    of, advice = manifest.of, "Run the same command again."
-    read = row_reader(shard_facts(folder, manifest), (of.width,), np.float32, advice)
+def open_unread(folder: Path, where: str) -> Embeddings:
+    """Open a finished folder as `open_embeddings` does, but hash each shard when the first of its rows is read.
+
+    So one pass over all rows reads the disk once.
+
+    Raises:
+        DataError: as `open_embeddings`; of damaged shards only those whose length is wrong are found here.
+    """
+    manifest = _finished(folder, where)
+    shards, of = shard_facts(folder, manifest), manifest.of
+    header, row_bytes = len(npy_header((0, of.width), np.float32)), of.width * np.dtype(np.float32).itemsize
+    short = [shard for shard in shards if _num_bytes(shard.path) != header + shard.num_images * row_bytes]
+    _refuse_damaged(folder, manifest, damaged_shards(short), where)
+    return _opened(folder, manifest, num_made=0, are_verified=False)
+
+
+def _finished(folder: Path, where: str) -> Manifest:
+    if not folder.is_dir():
+        raise DataError(f"{where}: no such folder (current directory {Path.cwd()}); `jaxal embed` makes one")
+    if not (folder / MANIFEST).is_file():
+        raise DataError(f"{where}: no {MANIFEST} in it: no folder made by `jaxal embed`, or an unfinished one. {AGAIN}")
+    manifest = read_manifest(folder)
+    if manifest is None:
+        raise DataError(f"{where}: {MANIFEST} is damaged, or was written by another version of jaxal. {AGAIN}")
+    return manifest
+
+
+def _refuse_damaged(folder: Path, manifest: Manifest, damaged: list[Problem], where: str) -> None:
+    if not has_its_ids(folder, manifest):
+        damaged = [*damaged, Problem(SAMPLES, "file that is not the one that was written")]
+    if damaged:
+        raise refusal(damaged, heading=where, advice=AGAIN)
+
+
+def _num_bytes(path: Path) -> int | None:
+    try:
+        return path.stat().st_size
+    except OSError:
+        return None
+
+
+def _opened(folder: Path, manifest: Manifest, num_made: int, *, are_verified: bool = True) -> Embeddings:
+    of, advice = manifest.of, "Run the same command again." if are_verified else AGAIN
+    read = row_reader(shard_facts(folder, manifest), (of.width,), np.float32, advice, are_verified=are_verified)
     return Embeddings(folder, manifest, Images(read, of.num_rows, (of.width,), np.float32), num_made)
 
 

@@ -16,22 +16,24 @@ __all__ = ["row_reader"]
 
 
 def row_reader(
-    shards: Sequence[ShardFacts], row_shape: tuple[int, ...], dtype: Any, advice: str
+    shards: Sequence[ShardFacts], row_shape: tuple[int, ...], dtype: Any, advice: str, *, are_verified: bool = True
 ) -> Callable[[np.ndarray], np.ndarray]:
-    """Make the function that reads rows of verified shards: indices [B] -> [B, *row_shape].
+    """Make the function that reads rows of shards: indices [B] -> [B, *row_shape].
 
     It may be called from several threads. A shard whose file was replaced or written to since it was verified is hashed
-    again before it is used: so rows never come from two different states of the data.
+    again before it is used: so rows never come from two different states of the data. Likewise one that was not
+    verified yet, when the first of its rows is wanted.
 
     Args:
         shards: in order; their rows are numbered through.
         row_shape: of an image.
         dtype: of its numbers.
         advice: what a user is to do where a shard was damaged or is gone.
+        are_verified: whether the shards were compared with their hashes.
     """
     starts = np.cumsum([0, *(shard.num_images for shard in shards)])
     num_bytes = int(np.prod(row_shape)) * np.dtype(dtype).itemsize
-    known = {shard.path: _signature(shard.path) for shard in shards}
+    known = {shard.path: _signature(shard.path) for shard in shards if are_verified}
 
     def read(indices: np.ndarray) -> np.ndarray:
         rows = np.asarray(indices, np.int64).reshape(-1)
@@ -51,7 +53,8 @@ def row_reader(
             except OSError as error:
                 raise DataError(f"{shard.path}: cannot be read: {error.strerror or error}. {advice}") from error
             except _DamagedError as error:
-                raise DataError(f"{shard.path}: changed or damaged while in use. {advice}") from error
+                what = "changed or damaged while in use" if are_verified else "not the file that was written"
+                raise DataError(f"{shard.path}: {what}. {advice}") from error
         return out
 
     return read
@@ -71,7 +74,7 @@ def _signature(path: Path | int) -> tuple[int, ...]:
 
 def _check(file: IO[bytes], shard: ShardFacts, known: dict[Path, tuple[int, ...]]) -> None:
     signature = _signature(file.fileno())
-    if signature != known[shard.path]:
+    if signature != known.get(shard.path):
         if hashlib.file_digest(file, "sha256").hexdigest() != shard.sha256:  # type: ignore[arg-type]
             raise _DamagedError
         known[shard.path] = signature

@@ -19,14 +19,30 @@ from jaxal.kernels.pool_mesh import take, take_rows
 from jaxal.kernels.progress import tell
 from jaxal.typing import Array, Bool, Float, Int32, PRNGKey
 
-__all__ = ["row_gumbels", "sample_by_distance"]
+__all__ = [
+    "ARRIVALS",
+    "PICKS_PER_PASS",
+    "draw_block",
+    "first_arrivals",
+    "num_per_pass",
+    "row_gumbels",
+    "sample_by_distance",
+]
 
 # The arrivals of a block, and how many of them may be picked: few are rejected, and the passes do not dominate.
 ARRIVALS = 256
 PICKS_PER_PASS = 128
 
 
-class _Block(NamedTuple):
+class Arrivals(NamedTuple):
+    """The rows that arrive first in a block, [M]."""
+
+    rows: Array
+    first: Array  # -log of the time of each row's first arrival, the largest first; -inf for never
+    log_rate: Array  # of its arrivals
+
+
+class Block(NamedTuple):
     """The arrivals of one block, [M] and [B]."""
 
     arrival: Array  # -log of the time of each row's next arrival: large is early; -inf for never
@@ -46,6 +62,108 @@ def row_gumbels(key: PRNGKey, sample_ids: Int32[Array, " N"]) -> Float[Array, " 
     return jax.vmap(lambda each: jax.random.gumbel(jax.random.fold_in(key, each), dtype=jnp.float32, mode="high"))(
         sample_ids
     )
+
+
+def num_per_pass(query_size: int, picks_per_pass: int = PICKS_PER_PASS) -> int:
+    """Bound the picks of a block: no more than there can be, as a power of two."""
+    return min(picks_per_pass, 1 << max(query_size - 1, 0).bit_length())
+
+
+def first_arrivals(
+    block_key: PRNGKey,
+    nearest: Float[Array, " N"],
+    sample_ids: Int32[Array, " N"],
+    is_free: Bool[Array, " N"],
+    num_arrivals: int,
+) -> Arrivals:
+    """Find the rows that arrive first in a block.
+
+    Args:
+        block_key: of the block.
+        nearest: squared distance of each row to the nearest center so far, finite on free rows.
+        sample_ids: stable ids, on which the noise hangs.
+        is_free: rows that may be drawn.
+        num_arrivals: M, static; all rows where there are fewer.
+
+    Cost: two hashes a row, and a partial sort.
+    """
+    first_key, _, _ = jax.random.split(block_key, 3)
+    log_weight = jnp.where(is_free, jnp.log(nearest), -jnp.inf)
+    times = jnp.where(log_weight > -jnp.inf, log_weight + row_gumbels(first_key, sample_ids), -jnp.inf)
+    first, rows = top_values(times, min(num_arrivals, times.shape[0]))
+    return Arrivals(rows, first, take_rows(log_weight, rows))
+
+
+def draw_block(
+    block_key: PRNGKey,
+    geometry: Geometry,
+    candidates: Points,
+    ids: Int32[Array, " M"],
+    weight_then: Float[Array, " M"],
+    arrivals: Arrivals,
+    num_left: Int32[Array, ""],
+    per_pass: int,
+    num_arrivals: int = ARRIVALS,
+) -> Block:
+    """Let the first rows of a block arrive again and again, and accept or reject each arrival.
+
+    Args:
+        block_key: of the block, the one that the arrivals were drawn by.
+        geometry: of the points.
+        candidates: the points of the rows that arrive.
+        ids: their stable ids.
+        weight_then: their squared distances when the block begins.
+        arrivals: of the block.
+        num_left: picks that are wanted at most.
+        per_pass: B, static: picks at most.
+        num_arrivals: static: arrivals at most, also of fewer rows, so that padding changes nothing.
+
+    Cost: M distances a pick.
+    """
+    _, accept_key, later_key = jax.random.split(block_key, 3)
+    uniforms = jax.vmap(lambda each: jax.random.uniform(jax.random.fold_in(accept_key, each)))(ids)
+
+    def goes_on(state: Block) -> Array:
+        is_open = (state.num_arrivals < num_arrivals) & (state.num_picks < jnp.minimum(per_pass, num_left))
+        return is_open & (jnp.max(state.arrival) > -jnp.inf)
+
+    def accept(state: Block, place: Array) -> Block:
+        reached = geometry.by_differences(candidates, take(candidates, place[None]))
+        return state._replace(
+            arrival=state.arrival.at[place].set(-jnp.inf),
+            weight=jnp.minimum(state.weight, reached),
+            picks=state.picks.at[state.num_picks].set(place),
+            distances=state.distances.at[state.num_picks].set(state.weight[place]),
+            num_picks=state.num_picks + 1,
+        )
+
+    def reject(state: Block, place: Array) -> Block:
+        again_key = jax.random.fold_in(jax.random.fold_in(later_key, ids[place]), state.num_arrivals)
+        gap_key, uniform_key = jax.random.split(again_key)
+        # Times add up: that of this arrival and an exponential one at the same rate.
+        gap = arrivals.log_rate[place] + jax.random.gumbel(gap_key, dtype=weight_then.dtype, mode="high")
+        again = -jnp.logaddexp(-state.arrival[place], -gap)
+        return state._replace(
+            arrival=state.arrival.at[place].set(jnp.where(state.weight[place] > 0, again, -jnp.inf)),
+            uniform=state.uniform.at[place].set(jax.random.uniform(uniform_key)),
+        )
+
+    def arrive(state: Block) -> Block:
+        place = jnp.argmax(state.arrival).astype(jnp.int32)
+        is_accepted = state.uniform[place] * weight_then[place] < state.weight[place]
+        state = jax.lax.cond(is_accepted, accept, reject, state, place)
+        return state._replace(num_arrivals=state.num_arrivals + 1)
+
+    start = Block(
+        arrival=arrivals.first,
+        uniform=uniforms,
+        weight=weight_then,
+        picks=jnp.full(per_pass, num_arrivals, jnp.int32),
+        distances=jnp.full(per_pass, jnp.nan, weight_then.dtype),
+        num_picks=jnp.asarray(0, jnp.int32),
+        num_arrivals=jnp.asarray(0, jnp.int32),
+    )
+    return jax.lax.while_loop(goes_on, arrive, start)
 
 
 def sample_by_distance(
@@ -85,58 +203,8 @@ def sample_by_distance(
     pick; two hashes a row and pass.
     """
     num_rows = nearest.shape[0]
-    per_pass = min(picks_per_pass, 1 << max(query_size - 1, 0).bit_length())
+    per_pass = num_per_pass(query_size, picks_per_pass)
     limit = jnp.minimum(num_wanted, query_size)
-
-    def draw_block(block_key: PRNGKey, nearest: Array, is_free: Array, num_left: Array) -> tuple[Array, _Block]:
-        first_key, accept_key, later_key = jax.random.split(block_key, 3)
-        log_weight = jnp.where(is_free, jnp.log(nearest), -jnp.inf)
-        arrivals = jnp.where(log_weight > -jnp.inf, log_weight + row_gumbels(first_key, sample_ids), -jnp.inf)
-        first, rows = top_values(arrivals, min(num_arrivals, num_rows))
-        candidates, ids, log_rate, weight_then = take_rows((points, sample_ids, log_weight, nearest), rows)
-        uniforms = jax.vmap(lambda each: jax.random.uniform(jax.random.fold_in(accept_key, each)))(ids)
-
-        def goes_on(state: _Block) -> Array:
-            is_open = (state.num_arrivals < num_arrivals) & (state.num_picks < jnp.minimum(per_pass, num_left))
-            return is_open & (jnp.max(state.arrival) > -jnp.inf)
-
-        def accept(state: _Block, place: Array) -> _Block:
-            reached = geometry.by_differences(candidates, take(candidates, place[None]))
-            return state._replace(
-                arrival=state.arrival.at[place].set(-jnp.inf),
-                weight=jnp.minimum(state.weight, reached),
-                picks=state.picks.at[state.num_picks].set(place),
-                distances=state.distances.at[state.num_picks].set(state.weight[place]),
-                num_picks=state.num_picks + 1,
-            )
-
-        def reject(state: _Block, place: Array) -> _Block:
-            again_key = jax.random.fold_in(jax.random.fold_in(later_key, ids[place]), state.num_arrivals)
-            gap_key, uniform_key = jax.random.split(again_key)
-            # Times add up: that of this arrival and an exponential one at the same rate.
-            gap = log_rate[place] + jax.random.gumbel(gap_key, dtype=log_rate.dtype, mode="high")
-            again = -jnp.logaddexp(-state.arrival[place], -gap)
-            return state._replace(
-                arrival=state.arrival.at[place].set(jnp.where(state.weight[place] > 0, again, -jnp.inf)),
-                uniform=state.uniform.at[place].set(jax.random.uniform(uniform_key)),
-            )
-
-        def arrive(state: _Block) -> _Block:
-            place = jnp.argmax(state.arrival).astype(jnp.int32)
-            is_accepted = state.uniform[place] * weight_then[place] < state.weight[place]
-            state = jax.lax.cond(is_accepted, accept, reject, state, place)
-            return state._replace(num_arrivals=state.num_arrivals + 1)
-
-        start = _Block(
-            arrival=first,
-            uniform=uniforms,
-            weight=weight_then,
-            picks=jnp.full(per_pass, num_arrivals, jnp.int32),
-            distances=jnp.full(per_pass, jnp.nan, nearest.dtype),
-            num_picks=jnp.asarray(0, jnp.int32),
-            num_arrivals=jnp.asarray(0, jnp.int32),
-        )
-        return rows, jax.lax.while_loop(goes_on, arrive, start)
 
     def goes_on(carry: tuple[Array, ...]) -> Array:
         nearest, is_free, *_, num_done = carry
@@ -144,8 +212,11 @@ def sample_by_distance(
 
     def add_picks(carry: tuple[Array, ...]) -> tuple[Array, ...]:
         nearest, is_free, indices, squared, number, num_done = carry
-        rows, block = draw_block(jax.random.fold_in(key, number), nearest, is_free, limit - num_done)
-        picked = rows.at[block.picks].get(mode="fill", fill_value=num_rows)
+        block_key = jax.random.fold_in(key, number)
+        arrivals = first_arrivals(block_key, nearest, sample_ids, is_free, num_arrivals)
+        candidates = take_rows((points, sample_ids, nearest), arrivals.rows)
+        block = draw_block(block_key, geometry, *candidates, arrivals, limit - num_done, per_pass, num_arrivals)
+        picked = arrivals.rows.at[block.picks].get(mode="fill", fill_value=num_rows)
         is_pick = picked < num_rows
         num_after = num_done + block.num_picks
         tell("draws", num_after, limit)

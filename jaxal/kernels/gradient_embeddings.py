@@ -16,7 +16,16 @@ from jaxal.kernels.pool_mesh import take_rows
 from jaxal.kernels.taylor import logit_residual
 from jaxal.typing import Array, Bool, Float, Int32, PRNGKey
 
-__all__ = ["gradient_geometry", "sample_gradients", "scaled_residual"]
+__all__ = [
+    "BLIND",
+    "DISTANT",
+    "LARGEST",
+    "gradient_block_size",
+    "gradient_geometry",
+    "member_residual",
+    "sample_gradients",
+    "scaled_residual",
+]
 
 LARGEST, DISTANT, BLIND = 0, 1, 2  # how a pick was made
 
@@ -39,12 +48,19 @@ def scaled_residual(
 
     Cost: O(NC).
     """
+    residual, largest = member_residual(logits, is_member)
+    scale = jnp.where(largest > 0, largest, 1)
+    return residual / scale, scale
+
+
+def member_residual(
+    logits: Float[Array, "N C"], is_member: Bool[Array, " N"]
+) -> tuple[Float[Array, "N C"], Float[Array, ""]]:
+    """Compute q as `scaled_residual` does, not yet scaled, and its largest entry by size."""
     # Masked before as well as behind: softmax of NaN is never looked at.
     residual = logit_residual(jnp.where(is_member[:, None], logits, 0), jnp.argmax(logits, axis=1).astype(jnp.int32))
     residual = jnp.where(is_member[:, None], residual, 0)
-    largest = jnp.max(jnp.abs(residual), initial=0)
-    scale = jnp.where(largest > 0, largest, 1)
-    return residual / scale, scale
+    return residual, jnp.max(jnp.abs(residual), initial=0)
 
 
 def gradient_geometry(residual: Float[Array, "N C"], embeddings: Float[Array, "N D"]) -> tuple[Geometry, Points]:
@@ -87,6 +103,11 @@ def gradient_geometry(residual: Float[Array, "N C"], embeddings: Float[Array, "N
     return Geometry(by_products, by_differences), (residual, embeddings, norms)
 
 
+def gradient_block_size(num_rows: int, width: int) -> int:
+    """Choose the rows of a block for a pass over gradients that measures them against new picks."""
+    return rows_per_cached_block(4 * (2 * width + 4 * PICKS_PER_PASS), num_rows)
+
+
 def sample_gradients(
     key: PRNGKey,
     residual: Float[Array, "N C"],
@@ -121,7 +142,7 @@ def sample_gradients(
     num_picks = jnp.minimum(jnp.minimum(num_wanted, query_size), jnp.sum(is_selectable, dtype=jnp.int32))
     geometry, points = gradient_geometry(residual, embeddings)
     norms = jnp.where(is_selectable, points[-1], 0)
-    block_size = rows_per_cached_block(4 * (2 * embeddings.shape[1] + 4 * PICKS_PER_PASS), num_rows)
+    block_size = gradient_block_size(*embeddings.shape)
     draw_key, blind_key = jax.random.split(key)
     largest = first_argmax(norms)
     opening, norm = take_rows((points, norms), largest[None])

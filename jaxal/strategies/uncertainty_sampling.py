@@ -14,9 +14,9 @@ from jaxal.strategies.strategy import (
     single_reason,
     stateless,
 )
-from jaxal.typing import PRNGKey
+from jaxal.typing import Array, Float, PRNGKey
 
-__all__ = ["uncertainty_sampling"]
+__all__ = ["uncertainty_order", "uncertainty_sampling"]
 
 
 def uncertainty_sampling(measure: str, *, inverted: bool, logits_of: Literal["model", "source"]) -> Strategy:
@@ -37,9 +37,16 @@ def uncertainty_sampling(measure: str, *, inverted: bool, logits_of: Literal["mo
     def acquire(
         key: PRNGKey, state: tuple[()], inputs: AcquisitionInputs, query_size: int
     ) -> tuple[Query, tuple[()], AcquisitionInfo]:
-        certainty, values = certainty_and_measure(needed(getattr(inputs, given), given), measure)
-        ascending = -certainty if inverted else certainty
+        ascending, values = uncertainty_order(needed(getattr(inputs, given), given), measure, inverted=inverted)
         query = Query(*lowest((ascending,), is_selectable(inputs.pool), num_to_pick(inputs, query_size), query_size))
         return query, state, single_reason(query, values)
 
     return Strategy(measure, frozenset({given}), (measure,), stateless, acquire)
+
+
+def uncertainty_order(
+    logits: Float[Array, "N C"], measure: str, *, inverted: bool
+) -> tuple[Float[Array, " N"], Float[Array, " N"]]:
+    """Return the key by which rows are chosen, the smallest first, and the measure."""
+    certainty, values = certainty_and_measure(logits, measure)
+    return -certainty if inverted else certainty, values

@@ -76,7 +76,10 @@ def _update(
     return FitState(Variables(params, batch_stats), optimizer, state.step + 1)
 
 
-def _step(
+_jit = functools.partial(jax.jit, static_argnames=("model", "config", "is_batch"), donate_argnames="state")
+
+
+def _take_step(
     model: Model,
     config: TrainingConfig,
     state: FitState,
@@ -86,33 +89,21 @@ def _step(
     batches: Array,
     number: int | Array,
     plan: FitPlan,
+    *,
+    is_batch: bool = False,
 ) -> FitState:
+    """Learn from one batch, taken out of all images unless they are that batch."""
     rows = batches[number]
-    return _update(model, config, state, key, images[rows], labels[rows], plan)
+    return _update(model, config, state, key, images if is_batch else images[rows], labels[rows], plan)
 
 
-def _streamed_step(
-    model: Model,
-    config: TrainingConfig,
-    state: FitState,
-    key: PRNGKey,
-    batch: Array,
-    labels: Array,
-    batches: Array,
-    number: int | Array,
-    plan: FitPlan,
-) -> FitState:
-    return _update(model, config, state, key, batch, labels[batches[number]], plan)
-
-
-_jit = functools.partial(jax.jit, static_argnames=("model", "config"), donate_argnames="state")
-_jitted_step, _jitted_streamed_step = _jit(_step), _jit(_streamed_step)
+_step = _jit(_take_step)
 
 
 @functools.cache
 def _spread_step(sharding: NamedSharding) -> Callable[..., FitState]:
     """Make the step on batches that are spread over devices; the state stays whole on each."""
-    return _jit(_streamed_step, out_shardings=NamedSharding(sharding.mesh, PartitionSpec()))
+    return _jit(_take_step, out_shardings=NamedSharding(sharding.mesh, PartitionSpec()))
 
 
 def step_epoch(
@@ -128,11 +119,11 @@ def step_epoch(
 ) -> FitState:
     """Run the first num_steps batches from Python: on CPU, convolution gradients inside scan are ten times slower."""
     for number in range(num_steps):
-        state = _jitted_step(model, config, state, key, images, labels, batches, number, plan)
+        state = _step(model, config, state, key, images, labels, batches, number, plan)
     return state
 
 
-@_jit
+@functools.partial(jax.jit, static_argnames=("model", "config"), donate_argnames="state")
 def scan_epoch(
     model: Model,
     config: TrainingConfig,
@@ -171,10 +162,10 @@ def stream_epoch(
 
     With a sharding each batch is spread over several devices, and the state is on all of them.
     """
-    step = _jitted_streamed_step if sharding is None else _spread_step(sharding)
+    step = _step if sharding is None else _spread_step(sharding)
     with closing(stream_batches(images, np.asarray(batches)[:num_steps], sharding)) as loaded:
         for number, batch in enumerate(loaded):
-            state = step(model, config, state, key, batch, labels, batches, number, plan)
+            state = step(model, config, state, key, batch, labels, batches, number, plan, is_batch=True)
             jax.block_until_ready(state.step)  # or launches would run ahead, each with its batch
     return state
 

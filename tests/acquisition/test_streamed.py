@@ -8,13 +8,15 @@ import pytest
 
 from jaxal.acquisition import select_with_reasons, streamed_rows
 from jaxal.acquisition.streamed import select_streamed
+from jaxal.acquisition.streamed_alfa_mix import streamed_alfa_mix
 from jaxal.acquisition.streamed_core_set import streamed_core_set
-from jaxal.acquisition.streamed_rows import StreamedPool
+from jaxal.acquisition.streamed_rows import StreamedPool, StreamedQuery
 from jaxal.acquisition.streamed_state import hold_state
 from jaxal.config.strategy_words import parse_strategy
 from jaxal.data.loading import Images
 from jaxal.errors import InputError, StoreError
 from jaxal.pool import EXCLUDED, UNLABELED
+from jaxal.strategies.registry import make_strategy
 from jaxal.typing import LinearHead
 
 N, D, C, Q = 1501, 4, 3, 90
@@ -77,7 +79,23 @@ def check_same(found, expected, rtol=0.0):
 
 def streamed(strategy, pool, state, budget=Q):
     """Select in blocks of some hundred rows."""
-    return select_streamed(parse_strategy(strategy), pool, budget=budget, seed=5, state=state, read_bytes=4 * D * 400)
+    read_bytes = 4 * D * 400
+    found = select_streamed(parse_strategy(strategy), pool, budget=budget, seed=5, state=state, read_bytes=read_bytes)
+    return found[:2]
+
+
+def query_of(pool, state, tell):
+    """Ask for the same, of one way over the disk."""
+    return StreamedQuery(
+        pool,
+        jax.random.key(5),
+        num_picks=Q,
+        state=state,
+        block_bytes=2**20,
+        read_bytes=4 * D * 400,
+        tell=tell,
+        waited=lambda seconds: None,
+    )
 
 
 @pytest.fixture
@@ -93,18 +111,10 @@ def test_core_set_picks_what_it_picks_in_memory(tmp_path, kind, num_labeled):
     pool, reads = pool_of(embeddings, labels)
     told = []
     with hold_state(tmp_path / "state", {}) as state:
-        rows, distances = streamed_core_set(
-            pool,
-            jax.random.key(5),
-            Q,
-            state,
-            2**20,
-            tell=lambda *words: told.append(words),
-            read_bytes=4 * D * 400,
-            center_bytes=4 * D * 30,  # fewer than there are labels
-        )
-    np.testing.assert_array_equal(rows, expected.indices)
-    np.testing.assert_allclose(distances, expected.scores, rtol=1e-6)
+        query = query_of(pool, state, lambda *words: told.append(words))
+        found = streamed_core_set(query, center_bytes=4 * D * 30)  # fewer than there are labels
+    np.testing.assert_array_equal(found.rows, expected.indices)
+    np.testing.assert_allclose(found.scores, expected.scores, rtol=1e-6)
     num_passes = len({what for what, *_ in told if "pass" in what})
     assert 2 <= num_passes <= 12
     assert told[-1] == ("picks", Q, Q)
@@ -115,8 +125,10 @@ def test_core_set_picks_what_it_picks_in_memory(tmp_path, kind, num_labeled):
     "strategy",
     [
         "random",
-        "margin",
+        {"kind": "margin", "inverted": True},
         "cb_dal",
+        pytest.param("alfa_mix", marks=pytest.mark.slow),
+        pytest.param({"kind": "alfa_mix", "alpha": "fixed", "fixed_alpha": 0.02}, marks=pytest.mark.slow),
         pytest.param({"kind": "mpps", "minority": "round_robin", "normalize": "l2"}, marks=pytest.mark.slow),
     ],
     ids=str,
@@ -127,19 +139,37 @@ def test_what_ranks_row_by_row_picks_what_it_picks_in_memory(tmp_path, strategy)
     pool, reads = pool_of(embeddings, labels)
     found, notes = streamed(strategy, pool, tmp_path / "state")
     check_same(found, expected, rtol=1e-5)  # of logits, block by block
-    assert notes == ()
+    assert len(notes) == (found.num_fallback > 0)
     assert sum(reads) < N + 400 + 40
     again, _ = streamed(strategy, pool_of(embeddings, labels, last_read=4)[0], tmp_path / "state")
     check_same(again, found)
 
 
-@pytest.mark.parametrize("strategy", ["core_set", "cb_dal"])
+@pytest.mark.slow
+@pytest.mark.parametrize(("kind", "num_passes"), [("normal", 6), ("integer", 6), ("certain", 4)])
+def test_badge_picks_what_it_picks_in_memory(tmp_path, kind, num_passes):
+    embeddings, labels = made(kind)
+    if kind == "certain":  # gradients of a few rows, zeros of all others
+        embeddings[np.flatnonzero(labels == UNLABELED)[60:]] *= 1e4
+    expected = in_memory("badge", embeddings, labels, budget=300)
+    pool, reads = pool_of(embeddings, labels)
+    found, _ = streamed("badge", pool, tmp_path / "state", budget=300)
+    check_same(found, expected, rtol=1e-4)
+    assert len(set(found.reasons)) == (3 if kind == "certain" else 2)
+    assert sum(size == 400 for size in reads) <= 4 * num_passes  # the rows of a block of draws are read by 256
+
+
+@pytest.mark.parametrize(
+    "strategy",
+    ["core_set", "cb_dal", "entropy", *(pytest.param(name, marks=pytest.mark.slow) for name in ("badge", "alfa_mix"))],
+    ids=str,
+)
 def test_a_stopped_selection_goes_on_to_the_same_picks(tmp_path, often, strategy):
     embeddings, labels = made()
     pool, reads = pool_of(embeddings, labels)
     expected, _ = streamed(strategy, pool, tmp_path / "whole")
     num_stops = 0
-    for last_read in range(3, 100):
+    for last_read in range(1, 100):
         pool, some = pool_of(embeddings, labels, last_read=last_read)
         try:
             found, _ = streamed(strategy, pool, tmp_path / "state")
@@ -175,6 +205,14 @@ def test_the_place_of_another_selection_is_refused(tmp_path):
         streamed("random", pool, state, budget=5)
 
 
+def test_more_candidates_of_alfa_mix_than_there_is_room_for_are_refused(tmp_path):
+    config = parse_strategy({"kind": "alfa_mix", "alpha": "fixed"})
+    with hold_state(tmp_path / "state", {}) as state:
+        query = query_of(pool_of(*made())[0], state, lambda *words: None)
+        with pytest.raises(InputError, match=r"strategy: \d+ of 1501 rows are candidates .* there is room for 90\."):
+            streamed_alfa_mix(make_strategy(config, num_classes=C), config, query, candidate_bytes=4 * D * 90 + 1)
+
+
 @pytest.mark.parametrize("strategy", ["core_set", "random"])
 def test_rows_that_cannot_be_measured_are_refused_as_in_memory(tmp_path, strategy):
     embeddings, labels = made()
@@ -194,7 +232,7 @@ def test_strategies_that_need_the_whole_pool_say_so(tmp_path):
     embeddings, labels = made()
     pool, reads = pool_of(embeddings, labels)
     for strategy, message in (
-        ("badge", "strategy: badge needs the whole pool in memory"),
+        ("typiclust", "strategy: typiclust needs the whole pool in memory"),
         ({"kind": "auto_fm", "diversify": "k_means"}, "strategy: auto_fm with diversify needs the whole pool"),
         ({"kind": "entropy", "logits_of": "source"}, "strategy: entropy needs the whole pool"),
     ):

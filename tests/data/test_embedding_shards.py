@@ -11,8 +11,8 @@ import pytest
 from embedding_folders import IDS, NUMBERS, B, D, N, facts_of, files_of, made, made_by
 
 from jaxal.data import cache_files, embedding_shards
-from jaxal.data.embedding_manifest import digest_of, read_ids, read_manifest
-from jaxal.data.embedding_shards import open_embeddings
+from jaxal.data.embedding_manifest import digest_of, ids_by_row, iterate_ids, read_ids, read_manifest
+from jaxal.data.embedding_shards import open_embeddings, open_unread
 from jaxal.errors import DataError
 
 STEP = 2 * B  # rows of a shard
@@ -52,6 +52,14 @@ def test_ids_are_written_and_labels_are_not(tmp_path):
     assert read_ids(result.folder, result.manifest) == list(IDS)
     text = (tmp_path / "made" / "samples.csv").read_text()
     assert text.splitlines()[:2] == ["index,id", '0,"scan, 0"']
+
+
+def test_ids_are_looked_up_by_their_rows(tmp_path):
+    ids = tuple(f"{row}" + '",\n\r "é'[row % 6 :] for row in range(N))
+    folder = made(tmp_path / "made", ids=ids).folder
+    rows = [49, 0, 17, 17, *range(6)]
+    assert list(ids_by_row(folder)(rows)) == [ids[row] for row in rows]
+    assert list(iterate_ids(folder)) == list(ids)
 
 
 def test_what_is_complete_is_hashed_once_and_not_made_again(tmp_path, whole, monkeypatch):
@@ -139,6 +147,21 @@ def test_a_shard_that_changes_in_use_is_not_read(tmp_path):
     np.testing.assert_array_equal(result.rows.read(np.array([0])), NUMBERS[:1])
     with pytest.raises(DataError, match="changed or damaged while in use"):
         result.rows.read(np.array([0, STEP]))
+
+
+def test_a_shard_that_was_not_hashed_yet_is_before_it_is_read(tmp_path, whole):
+    names = [tmp_path / "whole" / f"embeddings-{number:05}.npy" for number in (1, 2)]
+    flip(names[0])
+    opened = open_unread(tmp_path / "whole", "here")
+    sound = np.setdiff1d(np.arange(N), np.arange(STEP, 2 * STEP))
+    np.testing.assert_array_equal(opened.rows.read(sound), NUMBERS[sound])
+    with pytest.raises(
+        DataError, match=r"embeddings-00001\.npy: not the file that was written\. Run the same `jaxal em"
+    ):
+        opened.rows.read(np.array([0, STEP]))
+    names[1].write_bytes(names[1].read_bytes()[:-1])
+    with pytest.raises(DataError, match=r"here: 1 problem\n.* damaged .*: embeddings-00002\.npy"):
+        open_unread(tmp_path / "whole", "here")
 
 
 def test_a_folder_that_was_moved_is_the_same(tmp_path, whole):
