@@ -17,6 +17,8 @@ from jaxal.study import run_study
 from .conftest import read_csv, tiny
 from .made_images import write_csv, write_folder
 
+SMALL = ["--seeds", "[0]", "--training.num_epochs", "1", "--model.width", "2", "--data.source.image_size", "16"]
+SMALL += ["--schedule.labeled_fractions", "[0.2]"]
 README = Path(__file__).parents[2] / "README.md"
 
 
@@ -48,8 +50,7 @@ def test_the_readme_s_three_commands_lead_from_a_folder_to_a_report(tmp_path, mo
     for command in commands:
         program, *words = shlex.split(command)
         assert program == ".venv/bin/jaxal"
-        small = ["--seeds", "[0]", "--training.num_epochs", "1", "--model.width", "2", "--data.source.image_size", "16"]
-        assert main([*words, *small]) == 0
+        assert main([*words, *SMALL]) == 0
     page = (tmp_path / "runs" / "own_images" / "report.html").read_text()
     assert "rare" in page
     assert page.count("data:image/svg+xml") > 5
