@@ -17,7 +17,7 @@ import argparse
 import math
 import re
 import time
-from collections import Counter
+from collections import defaultdict
 from pathlib import Path
 
 import jax
@@ -30,7 +30,7 @@ from measure_study import write_block
 from jaxal.config.strategies import StrategyConfig
 from jaxal.kernels.pool_mesh import everywhere, pool_mesh
 from jaxal.profiling.made_pools import make_pool
-from jaxal.profiling.sizes import Sizes, strategies_of
+from jaxal.profiling.sizes import Sizes, parse_sizes, strategies_of
 from jaxal.report.tables import markdown
 from jaxal.strategies.registry import make_strategy
 from jaxal.strategies.spread_pool import make_pool_mesh, spread_inputs
@@ -38,7 +38,7 @@ from jaxal.strategies.strategy import AcquisitionInputs, Strategy
 from jaxal.typing import Array
 
 DEVICES = (2, 8)
-SIZES = Sizes(4003, 24, 4, 60)  # 4003 is divided by neither 2 nor 8
+SIZES = Sizes(5003, 24, 4, 60)  # 5003 is divided by neither 2 nor 8, and each device has more rows than candidates
 COLLECTIVE = re.compile(r"= (.*) (?:all-reduce|all-gather|reduce-scatter|all-to-all|collective-permute)(?:-start)?\(")
 SHAPE = re.compile(r"[a-z]+\d+\[([\d,]*)\]")
 COMPUTATION = re.compile(r"^(?:ENTRY )?%?([\w.\-]+) \(.*\{$")
@@ -47,8 +47,8 @@ BRANCHES = re.compile(r"branch_computations=\{([^}]*)\}")
 LOOP = re.compile(r"(?:condition|body)=%?([\w.\-]+)")
 
 
-def collectives(text: str) -> tuple[Counter[int], Counter[int]]:
-    """Count a compiled program's collectives, and the numbers of the largest, by how many loops they stand in."""
+def collectives(text: str) -> dict[int, list[int]]:
+    """List the numbers in the result of each collective of a compiled program, by how many loops it stands in."""
     bodies: dict[str, list[str]] = {}
     entry = name = ""
     for line in text.splitlines():
@@ -58,29 +58,30 @@ def collectives(text: str) -> tuple[Counter[int], Counter[int]]:
             entry = name if line.startswith("ENTRY") else entry
         elif name:
             bodies[name].append(line)
-    counts, largest = Counter[int](), Counter[int]()
+    sizes: dict[int, list[int]] = defaultdict(list)
     todo = [(entry, 0)]
     while todo:
         name, depth = todo.pop()
         for line in bodies.get(name, ()):
             if found := COLLECTIVE.search(line):
-                counts[depth] += 1
-                sizes = [math.prod(map(int, filter(None, shape.split(",")))) for shape in SHAPE.findall(found[1])]
-                largest[depth] = max([largest[depth], *sizes])
+                shapes = SHAPE.findall(found[1])
+                sizes[depth].append(sum(math.prod(map(int, filter(None, shape.split(",")))) for shape in shapes))
             called = CALLED.findall(line)
             for names in BRANCHES.findall(line):
                 called += [each.strip().lstrip("%") for each in names.split(",")]
             todo += [(each, depth) for each in called]
             todo += [(each, depth + 1) for each in LOOP.findall(line)]
-    return counts, largest
+    return sizes
 
 
-def compiled_for(strategy: Strategy, inputs: AcquisitionInputs, mesh: Mesh | None) -> Compiled:
+def compiled_for(
+    strategy: Strategy, inputs: AcquisitionInputs, mesh: Mesh | None, query_size: int = SIZES.query_size
+) -> Compiled:
     """Compile one query over a mesh."""
 
     def acquire(key: Array, inputs: AcquisitionInputs) -> Array:
         with pool_mesh(mesh):
-            query, _, _ = strategy.acquire(key, strategy.init(inputs), inputs, SIZES.query_size)
+            query, _, _ = strategy.acquire(key, strategy.init(inputs), inputs, query_size)
             return everywhere(jnp.where(query.is_valid, query.indices, -1))
 
     return jax.jit(acquire).lower(jax.random.key(1), inputs).compile()
@@ -101,23 +102,45 @@ def measure(config: StrategyConfig) -> dict[str, str]:
         num_same = int(np.argmin(np.append(found == expected, False)))
         row[f"{number} devices"] = "same" if num_same == len(expected) else f"first {num_same} of {len(expected)}"
         text = compiled.as_text() or ""
-    counts, largest = collectives(text)
+    sizes = collectives(text)
     mesh = make_pool_mesh()
     more = spread_inputs(make_pool(SIZES._replace(num_rows=2 * SIZES.num_rows), 0, strategy.needs), mesh)
-    _, largest_of_more = collectives(compiled_for(strategy, more, mesh).as_text() or "")
+    sizes_of_more = collectives(compiled_for(strategy, more, mesh).as_text() or "")
     for where, depths in {"outside loops": (0,), "in a loop": (1,), "in loops of loops": range(2, 9)}.items():
-        row[where] = str(sum(counts[depth] for depth in depths))
-        most, most_of_more = (max(sizes[depth] for depth in depths) for sizes in (largest, largest_of_more))
-        row[f"largest {where}"] = f"{most}"
-        row[f"more a row {where}"] = f"{round((most_of_more - most) / SIZES.num_rows, 2):g}"
+        fewer, twice = ([size for depth in depths for size in each[depth]] for each in (sizes, sizes_of_more))
+        row[where], row[f"largest {where}"] = str(len(fewer)), str(max(fewer, default=0))
+        # The same program for twice the rows has the same collectives in the same order.
+        growth = max((after - before for before, after in zip(fewer, twice, strict=True)), default=0)
+        row[f"more a row {where}"] = f"{round(growth / SIZES.num_rows, 2):g}"
     return row
+
+
+def told_seconds(name: str, config: StrategyConfig, sizes: Sizes) -> str:
+    """Time a strategy's second call on one device and on several of the host's own making, which share its cores."""
+    strategy = make_strategy(config, num_classes=sizes.num_classes)
+    inputs = make_pool(sizes, 0, strategy.needs)
+    words = []
+    for number in (None, *DEVICES):
+        mesh = None if number is None else make_pool_mesh(jax.devices()[:number])
+        given = (jax.random.key(1), inputs if mesh is None else spread_inputs(inputs, mesh))
+        choose = compiled_for(strategy, given[1], mesh, sizes.query_size)
+        jax.block_until_ready(choose(*given))
+        began = time.perf_counter()
+        jax.block_until_ready(choose(*given))
+        words.append(f"{number or 'one'}: {time.perf_counter() - began:.2f} s")
+    return f"{name}, {sizes.num_rows} × {sizes.width}, {sizes.query_size} picks; devices {', '.join(words)}"
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("document", type=Path, nargs="?", help="to put the table into; printed where absent")
     parser.add_argument("--strategies", help="names with commas between them; all where absent")
+    parser.add_argument("--seconds", help="N,D,C,Q of a pool to time instead, 100000,256,4,1000")
     options = parser.parse_args()
+    if options.seconds is not None:
+        for name, config in strategies_of(options.strategies).items():
+            print(told_seconds(name, config, parse_sizes([options.seconds])[0]), flush=True)
+        return
     rows = []
     for name, config in strategies_of(options.strategies).items():
         began = time.perf_counter()

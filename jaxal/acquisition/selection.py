@@ -22,7 +22,7 @@ from jaxal.kernels.blocks import block_budget
 from jaxal.kernels.pool_mesh import everywhere, pool_mesh
 from jaxal.kernels.progress import Listener, current_listener, progress_to
 from jaxal.strategies.registry import make_strategy
-from jaxal.strategies.spread_pool import local_mesh, spread_inputs
+from jaxal.strategies.spread_pool import held_on_host, local_mesh, spread_inputs
 from jaxal.strategies.strategy import AcquisitionInfo, AcquisitionInputs, Strategy
 from jaxal.typing import Array
 
@@ -143,9 +143,10 @@ def _choose(
     mesh = local_mesh("devices", None if devices is None else read_integer("devices", devices, 1))
     # Whatever the caller has set: in 64 bits the same seed would draw other numbers.
     with jax.enable_x64(False), block_budget(block_bytes):
-        pool = read_pool(arrays, num_classes=num_classes, budget=num_asked)
-        plan = make_strategy(config, num_classes=pool.num_classes)
-        inputs, derivation_notes = complete_inputs(plan, pool)
+        with held_on_host(mesh):
+            pool = read_pool(arrays, num_classes=num_classes, budget=num_asked)
+            plan = make_strategy(config, num_classes=pool.num_classes)
+            inputs, derivation_notes = complete_inputs(plan, pool)
         query_size = min(num_asked, pool.num_unlabeled)
         listener = current_listener() if inputs.embeddings.nbytes >= LONG_WORK_BYTES else None
         with progress_to(listener):

@@ -172,9 +172,10 @@ def _add_up(members: _Members, clusters: _Clusters, before: Int32[Array, " N"], 
     """Count the members and add them up anew in the clusters that lost or won one."""
     num_clusters = clusters.counts.shape[0]
     is_changed = clusters.assignment != before
-    has_changed = jnp.zeros(num_clusters, bool)
-    for own in (before, clusters.assignment):
-        has_changed = has_changed.at[jnp.where(is_changed, own, num_clusters)].set(True, mode="drop")
+    num_changed = jnp.zeros(num_clusters, jnp.int32)
+    for own in (before, clusters.assignment):  # counted, as sums need no word between devices on single rows
+        num_changed = num_changed.at[jnp.where(is_changed, own, num_clusters)].add(1, mode="drop")
+    has_changed = num_changed > 0
 
     def add_rows(sums: Array, rows: Array, points: Points, assignment: Array) -> Array:
         own = assignment.at[rows].get(mode="fill", fill_value=num_clusters)

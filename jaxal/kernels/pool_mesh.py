@@ -143,7 +143,7 @@ def exchange_rows(own: Array, rows: Array) -> Array:
 
     Args:
         own: this device's rows [n, …].
-        rows: int32 of any shape, the same on all devices; what lies beyond the last row reads 0.
+        rows: int32, each device's own, of one shape; what lies beyond the last row reads 0.
 
     Cost: a sum of what all devices ask for, of which each device gets its part.
     """

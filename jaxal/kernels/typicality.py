@@ -111,13 +111,13 @@ def mean_neighbor_distances(
     if mesh is None:
         return measure_tiles(clusters, wanted, num_wanted)
 
-    def measure_own_tiles(clusters: Clusters, wanted: Array, num_wanted: Array) -> Array:
-        means = measure_tiles(clusters, wanted, num_wanted, jax.lax.axis_index(POOL_AXIS), mesh.size)
+    def measure_own_tiles(own: Array, layout: tuple[Array, ...], wanted: Array, num_wanted: Array) -> Array:
+        first_tile = jax.lax.axis_index(POOL_AXIS)
+        means = measure_tiles(Clusters(own, *layout), wanted, num_wanted, first_tile, mesh.size)
         return jax.lax.pmin(means, POOL_AXIS)
 
-    by_parts = Clusters(BY_ROWS, *[EVERYWHERE] * (len(Clusters._fields) - 1))
-    specs = (by_parts, EVERYWHERE, EVERYWHERE)
-    return on_each_device(mesh, measure_own_tiles, specs, EVERYWHERE)(clusters, wanted, num_wanted)
+    specs = (BY_ROWS, EVERYWHERE, EVERYWHERE, EVERYWHERE)
+    return on_each_device(mesh, measure_own_tiles, specs, EVERYWHERE)(embeddings, clusters[1:], wanted, num_wanted)
 
 
 def most_typical(

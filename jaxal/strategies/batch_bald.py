@@ -9,7 +9,7 @@ from jaxal.kernels import joint_information
 from jaxal.kernels.blocks import rows_per_block
 from jaxal.kernels.masking import lowest, pick_mask, picked_values
 from jaxal.kernels.mutual_information import log_mutual_information
-from jaxal.kernels.pool_mesh import current_mesh, pool_mesh, take_rows
+from jaxal.kernels.pool_mesh import current_mesh, take_rows
 from jaxal.pool import Query, is_selectable
 from jaxal.strategies.strategy import AcquisitionInfo, AcquisitionInputs, Strategy, needed, num_to_pick, stateless
 from jaxal.typing import PRNGKey
@@ -52,20 +52,21 @@ def batch_bald(config: BatchBALDConfig, *, num_classes: int) -> Strategy:
             log_values = log_mutual_information(mc_logits, block_size=block_size)
             best, _ = lowest((-log_values,), selectable, jnp.asarray(num_candidates, jnp.int32), num_candidates)
             rows = jnp.sort(best)  # in the order of the pool: ties go to the lowest row
+            # Over devices each scores as many of them for every pick: filled up with rows that may not be picked.
+            mesh = current_mesh()
+            filling = 0 if mesh is None else -num_candidates % mesh.size
+            rows = jnp.concatenate([rows, jnp.full(filling, num_rows, jnp.int32)])
         per_pass = min(joint_information.CONFIGURATIONS_PER_PASS, config.num_configurations)
         arrays_per_class = LIVE_PASS_ARRAYS * per_pass + LIVE_DRAW_ARRAYS * num_draws
-        is_all = num_candidates == num_rows
-        candidate_logits = mc_logits if is_all else take_rows(mc_logits, rows, axis=1)
-        with pool_mesh(current_mesh() if is_all else None):  # few candidates lie on every device
-            places, is_joint, gains = joint_information.batch_bald(
-                key,
-                candidate_logits,
-                selectable.at[rows].get(mode="fill", fill_value=False),
-                num_wanted,
-                min(query_size, num_candidates),
-                num_configurations=config.num_configurations,
-                block_size=rows_per_block(4 * num_classes * arrays_per_class, num_candidates),
-            )
+        places, is_joint, gains = joint_information.batch_bald(
+            key,
+            mc_logits if num_candidates == num_rows else take_rows(mc_logits, rows, axis=1),
+            selectable.at[rows].get(mode="fill", fill_value=False),
+            num_wanted,
+            min(query_size, num_candidates),
+            num_configurations=config.num_configurations,
+            block_size=rows_per_block(4 * num_classes * arrays_per_class, num_candidates),
+        )
         indices = jnp.where(is_joint, rows.at[places].get(mode="clip"), num_rows)
         num_joint = jnp.sum(is_joint, dtype=jnp.int32)
         further, is_further = lowest(

@@ -1,6 +1,7 @@
 """Lay a pool out over several devices, by rows."""
 
 from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, nullcontext
 
 import jax
 import jax.numpy as jnp
@@ -12,7 +13,7 @@ from jaxal.pool import EXCLUDED
 from jaxal.strategies.strategy import AcquisitionInputs
 from jaxal.typing import Array
 
-__all__ = ["local_mesh", "make_pool_mesh", "pad_inputs", "spread_inputs"]
+__all__ = ["held_on_host", "local_mesh", "make_pool_mesh", "pad_inputs", "spread_inputs"]
 
 
 def make_pool_mesh(devices: Sequence[jax.Device] | None = None) -> Mesh:
@@ -36,6 +37,17 @@ def local_mesh(name: str, num_devices: int | None) -> Mesh | None:
     if number > len(found):
         raise InputError(f"{name}: {number} asked for, but this process has {len(found)} ({found[0].platform})")
     return None if number == 1 else make_pool_mesh(found[:number])
+
+
+def held_on_host(mesh: Mesh | None) -> AbstractContextManager[object]:
+    """Keep on the host what is read of a pool that is to be spread: one device may have no room for all of it.
+
+    Nothing changes where there is no mesh, or where jax has no host (JAX_PLATFORMS leaves it out).
+    """
+    try:
+        return nullcontext() if mesh is None else jax.default_device(jax.local_devices(backend="cpu")[0])
+    except RuntimeError:
+        return nullcontext()
 
 
 def pad_inputs(inputs: AcquisitionInputs, num_rows: int) -> AcquisitionInputs:
