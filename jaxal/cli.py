@@ -4,6 +4,7 @@ import contextlib
 import dataclasses
 import io
 import os
+import shutil
 import sys
 import warnings
 from collections.abc import Iterator, Sequence
@@ -19,13 +20,14 @@ from jaxal.store.signals import Terminated, handled
 __all__ = ["entry", "main"]
 
 INTERRUPTED, TERMINATED = 130, 143
+HELD = 75  # EX_TEMPFAIL: what another process is at; later the same command may do it
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run a command; returns its exit code.
 
     0 done; 2 command line or config not understood; 1 understood but refused; 130 / 143 stopped by Ctrl-C / SIGTERM,
-    with what can be resumed kept.
+    with what can be resumed kept; 75 another process is at this job.
     """
     words = list(sys.argv[1:] if arguments is None else arguments)
     try:
@@ -137,6 +139,8 @@ def _run(command: Run, overrides: list[tuple[str, str]]) -> int:
 
     family = load_family(command.config, overrides)
     members_named(family, command.only)  # a name that nobody has is told before jax is loaded
+    if command.list or command.job is not None:
+        return _list_jobs(command, family, overrides) if command.list else _run_job(command, family)
     if not command.distributed or command.dry_run:
         for name in ("coordinator", "num_processes", "process"):
             if getattr(command, name) is not None:
@@ -167,6 +171,54 @@ def _run(command: Run, overrides: list[tuple[str, str]]) -> int:
         console.print_family(result)
     console.print_tables(result.tables)
     return 0
+
+
+def _list_jobs(command: Run, family: Any, overrides: list[tuple[str, str]]) -> int:
+    from jaxal.config.jobs import job_lines, list_jobs
+
+    _refuse_beside(command, "list", "job", "dry_run")
+    flags = [] if command.workdir is None else ["--workdir", command.workdir]
+    flags += [] if command.compilation_cache else ["--no-compilation-cache"]
+    for line in job_lines(list_jobs(family, command.only), _program(), command.config, flags, overrides):
+        print(line)
+    return 0
+
+
+def _program() -> list[str]:
+    """Tell how this program is called: as it was now, or as `jaxal` where that is the same."""
+    called = Path(sys.argv[0])
+    if called.parts[-2:] == ("jaxal", "__main__.py"):
+        return [sys.executable, "-m", "jaxal"]
+    found = shutil.which("jaxal")
+    is_found = found is not None and called.exists() and os.path.samefile(found, called)
+    return ["jaxal" if is_found or called.name != "jaxal" else sys.argv[0]]
+
+
+def _run_job(command: Run, family: Any) -> int:
+    from jaxal.config.jobs import find_job
+
+    _refuse_beside(command, "job", "dry_run")
+    job = find_job(family, command.only, command.job or "")
+
+    from jaxal import console
+    from jaxal.store.lock import HeldError
+    from jaxal.study.family import run_family_job
+
+    _keep_compiled(command.compilation_cache)
+    try:
+        with _warnings_as_lines(), console.progress() as listener:
+            folder, is_new = run_family_job(family, job, command.workdir, listener)
+    except HeldError as error:
+        print(f"jaxal: skipped: {error}", file=sys.stderr)
+        return HELD
+    print(f"{folder}: finished{'' if is_new else ' already, nothing to do'}")
+    return 0
+
+
+def _refuse_beside(command: Run, flag: str, *others: str) -> None:
+    for other in others:
+        if getattr(command, other) not in (None, False):
+            raise ConfigError(f"--{other.replace('_', '-')}: means nothing with --{flag}")
 
 
 def _embed(command: Embed, overrides: list[tuple[str, str]]) -> int:

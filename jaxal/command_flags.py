@@ -22,6 +22,10 @@ class Run:
     """The run folder; runs/NAME where absent. Finished rounds in it are kept. A family has one in it per member."""
     only: Annotated[tuple[str, ...], tyro.conf.UseAppendAction] = ()
     """A member of the family to run, not all; may be given several times."""
+    list: bool = False
+    """Print the run as jobs, one command a line, which many processes may share: see docs/scaling.md."""
+    job: str | None = None
+    """ARM:SEED: run only that. Exit code 75: another process is at it. `jaxal run` without it then makes the report."""
     dry_run: bool = False
     """Read the config and the data, print what would be done, and write no run folder (resized images are cached)."""
     distributed: bool = False

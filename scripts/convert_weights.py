@@ -20,7 +20,7 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 
 import msgspec
 
-from jaxal.config.models import MODEL_WORDS, ModelConfig, model_table
+from jaxal.config.models import MODEL_WORDS, ModelConfig
 from jaxal.errors import DataError, JaxalError
 from jaxal.models.registry import make_model
 from jaxal.models.weight_names import STEM_KERNEL, find_naming, map_names
@@ -38,7 +38,7 @@ def convert(source: Path, target: Path, word: str) -> LoadReport:
     if target.exists():
         raise DataError(f"{target} exists; give another name or remove it")
     named = load_weights(source)
-    config = msgspec.convert(model_table(word), ModelConfig)
+    config = msgspec.convert(MODEL_WORDS[word], ModelConfig)
     channels, num_classes = widths(named)
     model = make_model(
         config,

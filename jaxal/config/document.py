@@ -7,13 +7,11 @@ from collections.abc import Collection, Iterable
 from pathlib import Path
 from typing import Any
 
-from jaxal.config.losses import loss_table
-from jaxal.config.models import model_table, source_model_table, with_default_kind
-from jaxal.config.training import optimizer_table
+from jaxal.config.models import with_default_kind
+from jaxal.config.words import MODELS, table_of, word_places
 from jaxal.errors import ConfigError
 
 __all__ = [
-    "TRAININGS",
     "Document",
     "complete_models",
     "expand_arms",
@@ -35,8 +33,6 @@ Document = dict[str, Any]
 
 # Tables of an arm that override the study's table of the same name, key by key.
 ARM_OVERRIDES = ("model", "query_model", "training", "augmentation")
-MODELS = ("model", "query_model")
-TRAININGS = ("training", "query_training")
 # The start of a source given as text.
 TFDS = "tfds:"
 
@@ -214,22 +210,19 @@ def expand_source(document: Document) -> None:
 
 def expand_models(document: Document) -> None:
     """Turn every model given as a word into a table, in place; any other text stays, to be refused."""
-    for node in (document, *_arms(document)):
-        for name in MODELS:
-            if name in node:
-                node[name] = model_table(node[name])
-    if "source_model" in document:
-        document["source_model"] = source_model_table(document["source_model"])
+    for place in word_places(document):
+        if place.what == "model":
+            place.node[place.key] = table_of("model", place.node[place.key])
+    source = document.get("source_model")
+    if isinstance(source, dict) and source.get("kind") != "organ_cnn":
+        document["source_model"] = {"init": "imagenet", **source}  # without pretrained weights it would be none
 
 
 def expand_training(document: Document) -> None:
     """Turn every loss and optimizer given as a word into a table, in place; any other text stays, to be refused."""
-    for node in (document, *_arms(document)):
-        for each in TRAININGS:
-            training = _table(node, each)
-            for name, table_of in (("loss", loss_table), ("optimizer", optimizer_table)):
-                if name in training:
-                    training[name] = table_of(training[name])
+    for place in word_places(document):
+        if place.what != "model":
+            place.node[place.key] = table_of(place.what, place.node[place.key])
 
 
 def complete_models(document: Document) -> None:

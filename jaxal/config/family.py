@@ -15,12 +15,16 @@ from jaxal.errors import ConfigError
 __all__ = ["Family", "load_family", "members_named"]
 
 
+MOST_PROCESSES = 64  # of one machine
+
+
 class Family(NamedTuple):
-    """Studies to be run one after the other."""
+    """Studies to be run one after the other, or by several processes at once."""
 
     name: str  # of its folder
     members: tuple[tuple[str, StudyConfig], ...]  # (name, study); a file that varies nothing has one, named ""
     tables: tuple[TableConfig, ...]
+    processes: int = 1  # that share the work, on one machine
 
     @property
     def is_one_study(self) -> bool:
@@ -45,8 +49,11 @@ def load_family(path: str | Path, overrides: Iterable[tuple[str, str]] = ()) -> 
         raise ConfigError(f"{path}: vary: the family's folder itself takes the names {', '.join(taken)}")
     members = tuple((name, parse_study(each, f"{path}, member {name}" if name else str(path))) for name, each in varied)
     tables = parse_tables(document, {name: arm_names(study) for name, study in members}, str(path))
+    processes = document.get("processes", 1)
+    if not isinstance(processes, int) or isinstance(processes, bool) or not 1 <= processes <= MOST_PROCESSES:
+        raise ConfigError(f"{path}: processes: expected a whole number from 1 to {MOST_PROCESSES}, got {processes!r}")
     name = members[0][1].name if members[0][0] == "" else document["name"]
-    return Family(name, members, tables)
+    return Family(name, members, tables, processes)
 
 
 def members_named(family: Family, only: Iterable[str]) -> tuple[tuple[str, StudyConfig], ...]:

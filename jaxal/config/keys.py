@@ -3,14 +3,14 @@
 import difflib
 import types
 import typing
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 import msgspec
 
 from jaxal.errors import ConfigError
 
-__all__ = ["check_keys", "key_problems", "nearest"]
+__all__ = ["check_keys", "key_problems", "meant", "nearest"]
 
 
 def check_keys(document: Any, config_type: type, origin: str) -> None:
@@ -33,8 +33,13 @@ def nearest(key: str, known: list[str]) -> str:
     """Say in brackets which known word is meant, or which words there are."""
     if not known:
         return " (there is nothing to set here)"
-    matches = difflib.get_close_matches(key.lower(), known, n=1, cutoff=0.5)
-    return f" (did you mean {matches[0]}?)" if matches else f" (known are {', '.join(sorted(known))})"
+    return meant(key, known) or f" (known are {', '.join(sorted(known))})"
+
+
+def meant(word: str, known: Iterable[str]) -> str:
+    """Say in brackets which known word is meant; nothing where none is like it."""
+    matches = difflib.get_close_matches(word.lower(), list(known), n=1, cutoff=0.5)
+    return f" (did you mean {matches[0]}?)" if matches else ""
 
 
 def _unknown_keys(node: Any, node_type: Any, path: str) -> Iterator[str]:
@@ -67,8 +72,7 @@ def _wrong_kind(given: Any, kinds: list[str]) -> str:
         return "kind is missing"
     if "(" in str(given):
         return f"unknown kind {given!r} (a name is NAME or balanced(NAME); anything deeper is a table)"
-    matches = difflib.get_close_matches(str(given).lower(), kinds, n=1, cutoff=0.5)
-    return f"unknown kind {given!r}" + (f" (did you mean {matches[0]}?)" if matches else "")
+    return f"unknown kind {given!r}{meant(str(given), kinds)}"
 
 
 def _choices(node_type: Any) -> tuple[list[Any], Any]:

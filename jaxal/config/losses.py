@@ -1,12 +1,10 @@
 """Settings of the losses, and the words that stand for them."""
 
-import difflib
-import typing
-from typing import Annotated, Any
+from typing import Annotated
 
 from msgspec import Meta
 
-from jaxal.config.struct import LARGEST, ConfigStruct
+from jaxal.config.struct import LARGEST, ConfigStruct, kind_tables
 
 __all__ = [
     "LOSS_WORDS",
@@ -17,8 +15,6 @@ __all__ = [
     "LDAMConfig",
     "LossConfig",
     "WeightedCrossEntropyConfig",
-    "loss_table",
-    "wrong_loss_word",
 ]
 
 Positive = Annotated[float, Meta(gt=0, le=LARGEST)]
@@ -74,20 +70,4 @@ class APLossConfig(ConfigStruct, frozen=True, tag_field="kind", tag="ap_loss"):
 
 LossConfig = CrossEntropyConfig | BCEConfig | WeightedCrossEntropyConfig | FocalConfig | LDAMConfig | APLossConfig
 
-LOSS_WORDS = tuple(str(each.__struct_config__.tag) for each in typing.get_args(LossConfig))
-
-
-def loss_table(loss: Any) -> Any:
-    """Turn a loss given as a word into a table; anything else is returned as it is.
-
-    >>> loss_table("focal")
-    {'kind': 'focal'}
-    """
-    return {"kind": loss} if isinstance(loss, str) and loss in LOSS_WORDS else loss
-
-
-def wrong_loss_word(word: str) -> str:
-    """Say that a word is no loss, with the nearest one that is."""
-    nearest = difflib.get_close_matches(word.lower(), LOSS_WORDS, n=1, cutoff=0.5)
-    hint = f" (did you mean {nearest[0]}?)" if nearest else ""
-    return f"unknown loss {word!r}{hint}; known are {', '.join(LOSS_WORDS)}"
+LOSS_WORDS = kind_tables(LossConfig)

@@ -1,6 +1,5 @@
 """Settings of the networks, and the words that stand for them."""
 
-import difflib
 from typing import Annotated, Any, Literal
 
 from msgspec import Meta
@@ -13,10 +12,7 @@ __all__ = [
     "ModelConfig",
     "OrganCNNConfig",
     "ResNetConfig",
-    "model_table",
-    "source_model_table",
     "with_default_kind",
-    "wrong_model_word",
 ]
 
 Share = Annotated[float, Meta(ge=0, lt=1)]
@@ -114,35 +110,9 @@ MODEL_WORDS: dict[str, dict[str, Any]] = {
 }
 
 
-def model_table(model: Any) -> Any:
-    """Turn a model given as a word into a table; anything else is returned as it is.
-
-    >>> model_table("resnet18")
-    {'kind': 'resnet', 'depth': 18}
-    """
-    return dict(MODEL_WORDS[model]) if isinstance(model, str) and model in MODEL_WORDS else model
-
-
-def source_model_table(model: Any) -> Any:
-    """Turn a source model given as a word into a table; without pretrained weights it would be none.
-
-    >>> source_model_table("resnet18")
-    {'init': 'imagenet', 'kind': 'resnet', 'depth': 18}
-    """
-    table = model_table(model)
-    return {"init": "imagenet", **table} if isinstance(table, dict) and table.get("kind") != "organ_cnn" else table
-
-
 def with_default_kind(model: Any) -> Any:
     """Take a table without `kind` as one of the default model, unless it sets what only another model knows."""
     others = {*EfficientNetConfig.__struct_fields__, *ResNetConfig.__struct_fields__}
     if isinstance(model, dict) and "kind" not in model and not others & set(model):
         return {"kind": "organ_cnn", **model}
     return model
-
-
-def wrong_model_word(word: str) -> str:
-    """Say that a word is no model, with the nearest one that is."""
-    nearest = difflib.get_close_matches(word.lower(), list(MODEL_WORDS), n=1, cutoff=0.5)
-    hint = f" (did you mean {nearest[0]}?)" if nearest else ""
-    return f"unknown model {word!r}{hint}; known are {', '.join(MODEL_WORDS)}"

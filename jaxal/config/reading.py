@@ -14,7 +14,6 @@ import tomli_w
 
 from jaxal.config.data import DataConfig, SourceConfig
 from jaxal.config.document import (
-    TRAININGS,
     complete_models,
     expand_arms,
     expand_class_names,
@@ -22,15 +21,15 @@ from jaxal.config.document import (
     load_document,
 )
 from jaxal.config.keys import check_keys
-from jaxal.config.losses import wrong_loss_word
-from jaxal.config.models import ModelConfig, OrganCNNConfig, wrong_model_word
+from jaxal.config.models import ModelConfig, OrganCNNConfig
 from jaxal.config.strategies import RandomConfig
 from jaxal.config.strategy_words import source_rules, strategy_contradictions
 from jaxal.config.study import ArmConfig, ExperimentConfig, ScheduleConfig, StudyConfig
 from jaxal.config.table_rules import parse_tables
-from jaxal.config.training import TrainingConfig, wrong_optimizer_word
+from jaxal.config.training import TrainingConfig
 from jaxal.config.training_rules import training_contradictions
 from jaxal.config.variation import vary_document
+from jaxal.config.words import word_places, wrong_word
 from jaxal.errors import ConfigError
 
 __all__ = [
@@ -110,22 +109,11 @@ def _check_source(document: dict[str, Any], origin: str) -> None:
 
 def _check_words(document: dict[str, Any], origin: str) -> None:
     """Refuse models, losses and optimizers that are words, but none that is known."""
-    arms = document.get("arms")
-    nodes = {"": document, **{f"arms.{n}.": arm for n, arm in enumerate(arms if isinstance(arms, list) else [])}}
-    problems = []
-    if isinstance(document.get("source_model"), str):
-        problems.append(f"source_model: {wrong_model_word(document['source_model'])}")
-    for place, node in nodes.items():
-        if not isinstance(node, dict):
-            continue
-        for name in ("model", "query_model"):
-            if isinstance(node.get(name), str):
-                problems.append(f"{place}{name}: {wrong_model_word(node[name])}")
-        for each in TRAININGS:
-            training = node.get(each)
-            for name, wrong in (("loss", wrong_loss_word), ("optimizer", wrong_optimizer_word)):
-                if isinstance(training, dict) and isinstance(training.get(name), str):
-                    problems.append(f"{place}{each}.{name}: {wrong(training[name])}")
+    problems = [
+        f"{place.path}: {wrong_word(place.what, place.node[place.key])}"
+        for place in word_places(document)
+        if isinstance(place.node[place.key], str)
+    ]
     if problems:
         raise ConfigError(f"{origin}: " + "; ".join(problems))
 

@@ -1,13 +1,11 @@
 """Settings of training."""
 
-import difflib
-import typing
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 from msgspec import Meta
 
 from jaxal.config.losses import CrossEntropyConfig, LossConfig
-from jaxal.config.struct import LARGEST, ConfigStruct
+from jaxal.config.struct import LARGEST, ConfigStruct, kind_tables
 
 __all__ = [
     "OPTIMIZER_WORDS",
@@ -18,8 +16,6 @@ __all__ = [
     "SGDConfig",
     "Sampling",
     "TrainingConfig",
-    "optimizer_table",
-    "wrong_optimizer_word",
 ]
 
 Keep = Literal["best_auroc", "best_accuracy", "last"]
@@ -56,23 +52,7 @@ class SGDConfig(ConfigStruct, frozen=True, tag_field="kind", tag="sgd"):
 
 OptimizerConfig = AdamConfig | AdamWConfig | SGDConfig
 
-OPTIMIZER_WORDS = tuple(str(each.__struct_config__.tag) for each in typing.get_args(OptimizerConfig))
-
-
-def optimizer_table(optimizer: Any) -> Any:
-    """Turn an optimizer given as a word into a table; anything else is returned as it is.
-
-    >>> optimizer_table("sgd")
-    {'kind': 'sgd'}
-    """
-    return {"kind": optimizer} if isinstance(optimizer, str) and optimizer in OPTIMIZER_WORDS else optimizer
-
-
-def wrong_optimizer_word(word: str) -> str:
-    """Say that a word is no optimizer, with the nearest one that is."""
-    nearest = difflib.get_close_matches(word.lower(), OPTIMIZER_WORDS, n=1, cutoff=0.5)
-    hint = f" (did you mean {nearest[0]}?)" if nearest else ""
-    return f"unknown optimizer {word!r}{hint}; known are {', '.join(OPTIMIZER_WORDS)}"
+OPTIMIZER_WORDS = kind_tables(OptimizerConfig)
 
 
 # An arm's table lies over the study's and TOML has no null: what can be off is off by a value, here 0.

@@ -12,7 +12,7 @@ from jaxal.errors import ConfigError
 __all__ = ["vary_document"]
 
 # What a file holds of the family, not of its studies.
-OF_FAMILY = ("vary", "tables", "tables_note")
+OF_FAMILY = ("vary", "tables", "tables_note", "processes")
 
 
 def vary_document(document: Document, origin: str) -> list[tuple[str, Document]]:

@@ -1,9 +1,11 @@
 """The embeddings of an experiment's whole source by the network that it starts from, on the disk."""
 
-from collections.abc import Callable
+import contextlib
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import NamedTuple
 
+import filelock
 import msgspec
 
 from jaxal.config.models import ModelConfig
@@ -94,7 +96,27 @@ def stored_embeddings(start: Start, on_embedded: OnImages) -> Embeddings:
             f"{SETTING}: this user has no home folder to keep the embeddings of a frozen trunk in. Make them by `jaxal"
             f" embed CONFIG.toml --out DIR` and set {SETTING} to DIR."
         ) from error
-    return make_embeddings(start, root / key_of(_embeddings_of(start), made_by), SETTING, on_embedded)
+    folder = root / key_of(_embeddings_of(start), made_by)
+    with _one_at_a_time(folder):
+        return make_embeddings(start, folder, SETTING, on_embedded)
+
+
+@contextlib.contextmanager
+def _one_at_a_time(folder: Path) -> Iterator[None]:
+    """Wait while another process of this machine makes the same embeddings; what it has made is found there then."""
+    try:
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        lock = filelock.FileLock(folder.with_suffix(".lock"))
+        lock.acquire()
+    except OSError as error:
+        raise DataError(
+            f"{SETTING}: cannot write to {shown(str(folder.parent))}: {error.strerror or error}. Make the embeddings by"
+            f" `jaxal embed CONFIG.toml --out DIR` and set {SETTING} to DIR."
+        ) from error
+    try:
+        yield
+    finally:
+        lock.release()
 
 
 def read_given_embeddings(start: Start) -> Embeddings:

@@ -20,7 +20,7 @@ def fit_round(
     experiment: Experiment,
     number: int,
     labels: Int32[Array, " N"],
-    validation: EvaluationSet,
+    validation: EvaluationSet | None,
     *,
     max_labeled: int,
     num_epochs: int,
@@ -33,7 +33,7 @@ def fit_round(
         experiment: what runs.
         number: of the round.
         labels: of the pool that train, negative elsewhere.
-        validation: chooses the epoch.
+        validation: chooses the epoch; None where the last one is kept, and no score is asked for.
         max_labeled: the largest labeled set of the run.
         num_epochs: of this fit.
         begin: variables to begin with; where absent, those of the round's key.
@@ -76,7 +76,7 @@ def _fit_shallow(
     experiment: Experiment,
     number: int,
     labels: Array,
-    validation: EvaluationSet,
+    validation: EvaluationSet | None,
     *,
     max_labeled: int,
     on_steps: Callable[[int], None],

@@ -83,11 +83,13 @@ def _fit_and_evaluate(
         return state, RoundRecord(tuple(rows), 0.0, 0, 0)
     began = time.perf_counter()
     begin = None if begins_anew(training, number) else state.variables
-    asking = last = _fit(experiment, state.pool, epochs_of_round(training, number), begin, on_steps)
+    # Of a model that only asks nobody reads a score.
+    is_validated = experiment.scored is None or training.keep != "last"
+    asking = last = _fit(experiment, state.pool, epochs_of_round(training, number), begin, is_validated, on_steps)
     if experiment.scored is not None and is_scored(experiment, number):
         # A model that does not ask starts from its own beginning in every round, on all that the other has asked for.
         num_epochs = experiment.scored.config.training.num_epochs
-        last = _fit(experiment.scored, state.pool, num_epochs, None, on_steps)
+        last = _fit(experiment.scored, state.pool, num_epochs, None, True, on_steps)
     jax.block_until_ready((asking.result.variables, last.result.variables))
     seconds_train = time.perf_counter() - began
     if is_scored(experiment, number):
@@ -109,6 +111,7 @@ def _fit(
     pool: PoolState,
     num_epochs: int,
     begin: Variables | None,
+    is_validated: bool,
     on_steps: Callable[[int], None],
 ) -> _Fitted:
     """Fit an experiment's model to the labels that there are."""
@@ -118,7 +121,7 @@ def _fit(
         experiment,
         int(pool.round),
         labels,
-        validation,
+        validation if is_validated else None,
         max_labeled=max_labeled,
         num_epochs=num_epochs,
         begin=begin,

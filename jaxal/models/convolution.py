@@ -1,4 +1,6 @@
-"""Convolution of all maps: native, and on CPU as a matrix product where XLA's is slow."""
+"""Convolution of all maps: native, and on CPU as a matrix product or by shifts where XLA's is slow."""
+
+import functools
 
 import jax
 import jax.numpy as jnp
@@ -7,7 +9,7 @@ from jax import lax
 from jaxal.models.depthwise import Padding
 from jaxal.typing import Array, Float
 
-__all__ = ["conv", "conv_by_columns", "native_conv", "pointwise_by_dot"]
+__all__ = ["conv", "conv_by_columns", "conv_of_one_map", "native_conv", "pointwise_by_dot"]
 
 # Pixels of an output up to which columns are taken on CPU: there XLA's convolution takes up to a hundred times as long
 # (2×2 pixels, 512 maps), and at 16 pixels as long. Of larger outputs the columns are more than the product is worth.
@@ -22,6 +24,8 @@ def conv(
         return native_conv(x, kernel, stride, padding)
     if kernel.shape[:2] == (1, 1) and not any(map(any, padding)):
         return pointwise_by_dot(x, kernel, stride)
+    if x.shape[3] == 1:
+        return conv_of_one_map(x, kernel, stride, padding)
     height, width = _output_size(x, kernel, stride, padding)
     by_columns = 0 < height * width <= MOST_PIXELS
     return (conv_by_columns if by_columns else native_conv)(x, kernel, stride, padding)
@@ -41,16 +45,44 @@ def conv_by_columns(
 
     Cost: one product, and k² copies of the image.
     """
+    columns = jnp.concatenate(_shifted(x, kernel, stride, padding), axis=3)
+    return lax.dot_general(columns, kernel.reshape(-1, kernel.shape[3]), (((3,), (0,)), ((), ())))
+
+
+@functools.partial(jax.custom_vjp, nondiff_argnums=(2, 3))
+def conv_of_one_map(
+    x: Float[Array, "B H W 1"], kernel: Float[Array, "k k 1 out"], stride: int, padding: Padding
+) -> Float[Array, "B h w out"]:
+    """Convolve gray images by summing them shifted, k² multiplications fused into one pass over the output.
+
+    Cost: on CPU a ninth of XLA's convolution. The derivatives, of first order only, are those of that one: of the sum
+    they would take several times as long.
+    """
+    terms = zip(_shifted(x, kernel, stride, padding), kernel.reshape(-1, kernel.shape[3]), strict=True)
+    return functools.reduce(jnp.add, (shifted * weights[None, None, None] for shifted, weights in terms))
+
+
+def _forward(x: Array, kernel: Array, stride: int, padding: Padding) -> tuple[Array, tuple[Array, Array]]:
+    return conv_of_one_map(x, kernel, stride, padding), (x, kernel)
+
+
+def _backward(stride: int, padding: Padding, saved: tuple[Array, Array], dy: Array) -> tuple[Array, Array]:
+    return jax.vjp(lambda x, kernel: native_conv(x, kernel, stride, padding), *saved)[1](dy)
+
+
+conv_of_one_map.defvjp(_forward, _backward)
+
+
+def _shifted(x: Array, kernel: Array, stride: int, padding: Padding) -> list[Array]:
+    """Cut out what each number of the kernel meets, row by row of the kernel."""
     height, width = _output_size(x, kernel, stride, padding)
     padded = lax.pad(x, jnp.zeros((), x.dtype), ((0, 0, 0), *((low, high, 0) for low, high in padding), (0, 0, 0)))
     last_row, last_column = (height - 1) * stride + 1, (width - 1) * stride + 1
-    columns = [
+    return [
         padded[:, row : row + last_row : stride, column : column + last_column : stride]
         for row in range(kernel.shape[0])
         for column in range(kernel.shape[1])
     ]
-    matrix = kernel.reshape(-1, kernel.shape[3])
-    return lax.dot_general(jnp.concatenate(columns, axis=3), matrix, (((3,), (0,)), ((), ())))
 
 
 def native_conv(

@@ -1,11 +1,14 @@
 """The small convolutional network of the OrganSMNIST study, scaled by one width."""
 
 import functools
+from typing import Any
 
 from flax import nnx
+from jax import lax
 
 from jaxal.config.models import OrganCNNConfig
 from jaxal.errors import ConfigError
+from jaxal.models.convolution import conv
 from jaxal.models.model import Model, ModelSpec
 from jaxal.models.nnx_adapter import adapt
 from jaxal.typing import Array, PRNGKey
@@ -20,11 +23,17 @@ def pooled(size: int) -> int:
     return (size - POOL_WINDOW) // POOL_STRIDE + 1
 
 
+def _of_gray(x: Array, kernel: Array, strides: Any, padding: Any, **_: Any) -> Array:
+    (top, bottom), (left, right) = padding
+    return conv(x, kernel, strides[0], ((top, bottom), (left, right)))
+
+
 class ConvLayer(nnx.Module):
     """3×3 convolution, ReLU, batch norm."""
 
     def __init__(self, in_maps: int, out_maps: int, rngs: nnx.Rngs):
-        self.conv = nnx.Conv(in_maps, out_maps, (3, 3), padding=1, rngs=rngs)
+        convolve = _of_gray if in_maps == 1 else lax.conv_general_dilated
+        self.conv = nnx.Conv(in_maps, out_maps, (3, 3), padding=1, conv_general_dilated=convolve, rngs=rngs)
         self.norm = nnx.BatchNorm(out_maps, momentum=0.9, epsilon=1e-5, rngs=rngs)
 
     def __call__(self, x: Array, *, is_training: bool) -> Array:

@@ -48,9 +48,16 @@ def draw_figure(paint: Callable[[Any], None], width: float, height: float) -> by
         figure = Figure(figsize=(width, height), layout="constrained")
         FigureCanvasAgg(figure)
         paint(figure)
+        _lay_out(figure)
         drawn = io.BytesIO()
         figure.savefig(drawn, format="svg", metadata={"Date": None})
     return drawn.getvalue()
+
+
+def _lay_out(figure: Any) -> None:
+    """Moves the panels to where they stay: matplotlib would do it twice, and draw all for nothing in between."""
+    figure.get_layout_engine().execute(figure)
+    figure.set_layout_engine(None)
 
 
 def add_legend(figure: Any, handles: Sequence[Any], names: Sequence[str], width: float, **settings: Any) -> Any:

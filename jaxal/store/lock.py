@@ -17,6 +17,10 @@ LOCK = ".lock"
 NOTE = ".lock.json"
 
 
+class HeldError(StoreError):
+    """A folder that somebody else holds."""
+
+
 @contextlib.contextmanager
 def hold(folder: Path) -> Iterator[None]:
     """Holds a folder for the block; a second process (or a second hold in this one) is refused at once.
@@ -28,7 +32,8 @@ def hold(folder: Path) -> Iterator[None]:
       folder: the folder to hold; created when missing.
 
     Raises:
-      StoreError: somebody holds it (the message says who), or the folder cannot be written.
+      HeldError: somebody holds it; the message says who.
+      StoreError: the folder cannot be written.
     """
     try:
         make_folder(folder)
@@ -38,7 +43,7 @@ def hold(folder: Path) -> Iterator[None]:
     try:
         lock.acquire(timeout=0)
     except filelock.Timeout as error:
-        raise StoreError(
+        raise HeldError(
             f"{folder} is in use by {_holder(folder)}. Wait until that is done, stop it, or choose another folder."
         ) from error
     except OSError as error:

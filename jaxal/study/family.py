@@ -6,11 +6,10 @@ from collections.abc import Collection, Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import jax
-
 from jaxal import processes
 from jaxal.config.family import Family, members_named
-from jaxal.config.reading import config_text
+from jaxal.config.jobs import Job
+from jaxal.config.reading import config_text, recheck_study
 from jaxal.config.study import StudyConfig
 from jaxal.errors import JaxalError, StoreError
 from jaxal.report.family_page import FamilyReport, MemberShown, write_family_report
@@ -18,16 +17,16 @@ from jaxal.report.paper_tables import LaidTable
 from jaxal.store import signals
 from jaxal.store.run_folder import CONFIG
 from jaxal.study.beside_paper import check_tables, is_begun, lay_tables, write_tables
+from jaxal.study.jobs import run_job
 from jaxal.study.plan import StudyPlan
-from jaxal.study.results import count_rounds, result_rows
+from jaxal.study.results import count_rounds, has_finished, result_rows, run_folder
 from jaxal.study.runner import StudyListener, prepare_study, run_study
+from jaxal.study.sharing import has_report, helped, let_compiled_programs_go, run_part
 
-__all__ = ["FamilyResult", "MemberResult", "prepare_family", "run_family"]
+__all__ = ["FamilyResult", "MemberResult", "prepare_family", "run_family", "run_family_job"]
 
 # Files of the family beside the folders of its members.
 PAGE, TABLES = "report.html", "tables.csv"
-# Each compiled program takes some ten memory maps, of which Linux allows a process 65,530: beyond, XLA crashes.
-MOST_MAPS = 20_000
 
 
 class MemberResult(NamedTuple):
@@ -83,6 +82,9 @@ def run_family(
 ) -> FamilyResult:
     """Run the studies of a family one after the other, or go on where that was stopped.
 
+    Where `family.processes` says more than one, so many processes of this machine share the arms and seeds, with the
+    same journals as one.
+
     Each member has its run folder WORKDIR/MEMBER; the one study of a file that varies nothing has WORKDIR itself.
     tables.csv and report.html of the family are renewed after each member, also where it is refused or stopped. Other
     processes may run other members in the same folder at the same time.
@@ -100,6 +102,9 @@ def run_family(
     check_tables(family.tables)
     chosen, listener = members_named(family, only), listener or StudyListener()
     processes.agree({"config": _members_digest(chosen)})
+    is_shared = family.processes > 1 and processes.num_processes() == 1
+    if is_shared:
+        _share(family, chosen, workdir, listener)
     if family.is_one_study:
         study = family.members[0][1]
         result = run_study(study, workdir, listener, family.tables)
@@ -108,11 +113,13 @@ def run_family(
         member = MemberResult("", result.workdir, *count_rounds(study, result.workdir), result.table)
         tables = lay_tables(family.tables, {"": study}, {"": result.workdir})
         return FamilyResult(result.workdir, (member,), tables)
-    workdir = Path(workdir) if workdir is not None else Path("runs") / family.name
+    workdir = _folder(family, workdir)
     processes.from_first("the folder", lambda: _refuse_other_folders(family, workdir))
     tables: tuple[LaidTable, ...] = ()
     with signals.handled():
         for number, (name, study) in enumerate(chosen, start=1):
+            if is_shared and has_report(study, workdir / name):
+                continue  # as it was shared
             listener.on_member(name, number, len(chosen))
             try:
                 run_study(study, workdir / name, listener)
@@ -124,7 +131,7 @@ def run_family(
                     raise type(error)(_told(family, name, error)) from error
                 raise
             tables = _show(family, workdir) if processes.is_first() else ()
-            _let_compiled_programs_go()
+            let_compiled_programs_go()
     if not processes.is_first():
         return FamilyResult(workdir, (), ())
     members = tuple(
@@ -132,6 +139,48 @@ def run_family(
         for name, study in family.members
     )
     return FamilyResult(workdir, members, tables)
+
+
+def run_family_job(
+    family: Family, job: Job, workdir: str | Path | None = None, listener: StudyListener | None = None
+) -> tuple[Path, bool]:
+    """Run one job of a family, as `run_job` does, in the folders of `run_family`, which makes tables and page of them.
+
+    Returns:
+        (the folder of the arm and seed, whether there was anything to do).
+
+    Raises:
+        HeldError, ConfigError, DataError, StoreError: as `run_job`; or the family's folder holds something else.
+    """
+    check_tables(family.tables)
+    folder, study = _folder(family, workdir), dict(family.members)[job.member]
+    if not family.is_one_study:
+        _refuse_other_folders(family, folder)
+        folder /= job.member
+    is_new = run_job(study, job.arm, job.seed, folder, listener)
+    return run_folder(folder, job.arm, job.seed), is_new
+
+
+def _share(
+    family: Family,
+    chosen: Sequence[tuple[str, StudyConfig]],
+    workdir: str | Path | None,
+    listener: StudyListener,
+) -> None:
+    """Run members in several processes; what cannot be run is left, for `run_study` to refuse."""
+    folder = _folder(family, workdir)
+    if not family.is_one_study:
+        _refuse_other_folders(family, folder)
+    members = [(folder / name, recheck_study(study)) for name, study in chosen]
+    if all(has_finished(study, arm, seed, at) for at, study in members for arm in study.arms for seed in study.seeds):
+        return
+    listener.on_note(f"{family.processes} processes share the work; shown is what the first of them does.")
+    with helped(members, family.processes) as part, contextlib.suppress(JaxalError):
+        run_part(part, listener)
+
+
+def _folder(family: Family, workdir: str | Path | None) -> Path:
+    return Path(workdir) if workdir is not None else Path("runs") / family.name
 
 
 def _members_digest(members: Sequence[tuple[str, StudyConfig]]) -> str:
@@ -186,9 +235,3 @@ def _show(family: Family, workdir: Path) -> tuple[LaidTable, ...]:
     finally:  # a table that asks for what a member has not leaves the page without tables
         write_family_report(report, workdir)
     return laid
-
-
-def _let_compiled_programs_go() -> None:
-    maps = Path("/proc/self/maps")
-    if maps.exists() and maps.read_bytes().count(b"\n") > MOST_MAPS:
-        jax.clear_caches()

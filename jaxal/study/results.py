@@ -6,19 +6,20 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from jaxal.config.study import StudyConfig
+from jaxal.config.study import ArmConfig, StudyConfig
 from jaxal.data.schedule import query_sizes
 from jaxal.evaluation.comparison import active_learning_gain
 from jaxal.evaluation.rows import MetricRow
 from jaxal.store.files import write_if_changed
 from jaxal.study.rounds import recorded_rounds
-from jaxal.study.stopping import final_round
+from jaxal.study.stopping import final_round, is_finished
 
 __all__ = [
     "METRIC_COLUMNS",
     "RESULT_COLUMNS",
     "class_prevalences",
     "count_rounds",
+    "has_finished",
     "metric_rows",
     "recorded_metrics",
     "result_rows",
@@ -75,13 +76,22 @@ def count_rounds(study: StudyConfig, workdir: Path) -> tuple[int, int]:
     """
     num_done = num_planned = 0
     for arm in study.arms:
-        num_rounds = len(query_sizes(study.schedule, 0, 0)) if arm.kind == "active" else 0  # of a pool of any size
         for seed in study.seeds:
             rounds = recorded_rounds(run_folder(workdir, arm.name, seed))
-            last = final_round(study.schedule, rounds, num_rounds)
+            last = final_round(study.schedule, rounds, _num_rounds(study, arm))
             num_done += sum(number in rounds for number in range(last + 1))
             num_planned += last + 1
     return num_done, num_planned
+
+
+def has_finished(study: StudyConfig, arm: ArmConfig, seed: int, workdir: Path) -> bool:
+    """Tell whether one arm with one seed has all its rounds; needs no data."""
+    return is_finished(study.schedule, recorded_rounds(run_folder(workdir, arm.name, seed)), _num_rounds(study, arm))
+
+
+def _num_rounds(study: StudyConfig, arm: ArmConfig) -> int:
+    """Count the rounds planned after round 0, of a pool of any size."""
+    return len(query_sizes(study.schedule, 0, 0)) if arm.kind == "active" else 0
 
 
 def write_results(study: StudyConfig, workdir: Path) -> list[dict[str, Any]]:

@@ -4,7 +4,7 @@ import contextlib
 import functools
 import time
 import tomllib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -58,16 +58,40 @@ class StudyListener(NamedTuple):
     on_embedded: Callable[[int, int], None] = lambda done, total: None  # images of one pass, of how many
 
 
+class OpenStudy(NamedTuple):
+    """A study whose data is open and which nothing speaks against."""
+
+    source: ImageSource
+    plan: StudyPlan
+    dataset_of: Callable[[int], Dataset]  # by seed
+
+
 def prepare_study(study: StudyConfig, listener: StudyListener | None = None) -> StudyPlan:
     """Open the data and count what the study would do; nothing is written, but resized images are cached.
 
     Raises:
         ConfigError, DataError: as `run_study`.
     """
-    study = recheck_study(study)
-    source = load_source(study.data, (listener or StudyListener()).on_images)
+    return open_study(recheck_study(study), listener or StudyListener()).plan
+
+
+def open_study(study: StudyConfig, listener: StudyListener) -> OpenStudy:
+    """Open a study's data and plan it; nothing is written, but resized images are cached.
+
+    Raises:
+        ConfigError, DataError: as `run_study`.
+    """
+    source = load_source(study.data, listener.on_images)
     _check_seeds(study, source)
-    return plan_study(study, make_dataset(source, study.data, study.seeds[0]))
+    plan = plan_study(study, make_dataset(source, study.data, study.seeds[0]))
+    # One minority for all seeds, also where whole groups shift the counts of a pool pruned to a profile.
+    data = msgspec.structs.replace(study.data, minority_class=plan.minority)
+    return OpenStudy(source, plan, functools.lru_cache(maxsize=1)(functools.partial(make_dataset, source, data)))
+
+
+def environment_of(opened: OpenStudy) -> dict[str, Any]:
+    """Describe what an open study is run with, as environment.json has it."""
+    return describe_environment(opened.source, _weights(opened.plan), _embeddings(opened.plan))
 
 
 def _check_seeds(study: StudyConfig, source: ImageSource) -> None:
@@ -113,28 +137,24 @@ def run_study(
     text = config_text(study)
     with contextlib.ExitStack() as stack:
         stack.enter_context(processes.ending_together())
-        listener = _polling(listener, stack.enter_context(signals.handled()))
+        listener = polling(listener, stack.enter_context(signals.handled()))
         # All that can be refused is refused before there is a folder.
-        source = load_source(study.data, listener.on_images)
-        _check_seeds(study, source)
-        plan = plan_study(study, make_dataset(source, study.data, study.seeds[0]))
-        # One minority for all seeds, also where whole groups shift the counts of a pool pruned to a profile.
-        data = msgspec.structs.replace(study.data, minority_class=plan.minority)
-        dataset_of = functools.lru_cache(maxsize=1)(functools.partial(make_dataset, source, data))
-        environment = describe_environment(source, _weights(plan), _embeddings(plan))
+        opened = open_study(study, listener)
+        plan, dataset_of = opened.plan, opened.dataset_of
+        environment = environment_of(opened)
         processes.agree(shared_facts(text, environment))
 
         def open_folder() -> None:
             stack.enter_context(lock.hold(workdir))
             run_folder.open_run(workdir, text, tomllib.loads(text), environment)
-            listener.on_plan(plan, _remaining_steps(study, plan, workdir))
+            listener.on_plan(plan, remaining_steps(study, plan.arms, study.seeds, workdir))
 
         processes.from_first("the run folder", open_folder)
         write = _seldom(functools.partial(results.write_results, study, workdir))
         try:
             for arm, arm_plan in zip(study.arms, plan.arms, strict=True):
                 for seed in study.seeds:
-                    _run_arm(study, arm, arm_plan, seed, dataset_of, workdir, listener, write)
+                    run_arm(study, arm, arm_plan, seed, dataset_of, workdir, listener, write)
         except (JaxalError, KeyboardInterrupt, signals.Terminated):
             if processes.is_first():
                 with contextlib.suppress(JaxalError):  # what stopped the study is what its user is told
@@ -180,7 +200,7 @@ def _seldom(write: Callable[[], Any]) -> Callable[[], None]:
     return write_if_due
 
 
-def _polling(listener: StudyListener, raise_if_stopped: Callable[[], None]) -> StudyListener:
+def polling(listener: StudyListener, raise_if_stopped: Callable[[], None]) -> StudyListener:
     """Let every epoch and every round notice a stop whose exception was lost."""
 
     def on_steps(num_steps: int) -> None:
@@ -212,7 +232,7 @@ def _embeddings(plan: StudyPlan) -> dict[str, str]:
     return {arm.name: arm.embeddings_sha256 for arm in plan.arms if arm.embeddings_sha256}
 
 
-def _run_arm(
+def run_arm(
     study: StudyConfig,
     arm: ArmConfig,
     arm_plan: ArmPlan,
@@ -221,7 +241,25 @@ def _run_arm(
     workdir: Path,
     listener: StudyListener,
     write: Callable[[], None],
+    claim: Callable[[Path], contextlib.AbstractContextManager[None]] = lock.hold,
 ) -> None:
+    """Run one arm with one seed to its end, or go on where that was stopped; nothing where it is finished.
+
+    Args:
+        study: the config.
+        arm: one of its arms.
+        arm_plan: of that arm.
+        seed: one of the study's.
+        dataset_of: the data, by seed.
+        workdir: the study's run folder.
+        listener: told of progress.
+        write: called after each round.
+        claim: holds the folder of this arm and seed, against `run_job` in another process.
+
+    Raises:
+        HeldError: another process has this arm and seed.
+        ConfigError, DataError, StoreError: as `run_study`.
+    """
     folder = results.run_folder(workdir, arm.name, seed)
     num_rounds = len(arm_plan.num_labeled) - 1
     if processes.from_first(
@@ -263,7 +301,9 @@ def _run_arm(
         listener.on_round(arm.name, seed, number, num_rounds)
 
     try:
-        run_rounds(experiment, folder, listener.on_steps, on_round, listener.on_note, listener.on_embedded)
+        with contextlib.ExitStack() as held:
+            processes.from_first(f"the folder of {arm.name}, seed {seed}", lambda: held.enter_context(claim(folder)))
+            run_rounds(experiment, folder, listener.on_steps, on_round, listener.on_note, listener.on_embedded)
     except InputError as error:
         where = f", round {len(recorded_rounds(folder))}" if processes.is_first() else ""
         raise InputError(
@@ -276,11 +316,11 @@ def _run_arm(
         listener.on_note(f"{arm.name}, seed {seed} {stop}.")
 
 
-def _remaining_steps(study: StudyConfig, plan: StudyPlan, workdir: Path) -> int:
-    """Count the optimization steps of all runs that are not finished, to the last round planned."""
+def remaining_steps(study: StudyConfig, arms: Iterable[ArmPlan], seeds: Iterable[int], workdir: Path) -> int:
+    """Count the optimization steps of runs that are not finished, to the last round planned."""
     total = 0
-    for arm in plan.arms:
-        for seed in study.seeds:
+    for arm in arms:
+        for seed in seeds:
             folder = results.run_folder(workdir, arm.name, seed)
             if not is_finished(study.schedule, recorded_rounds(folder), len(arm.num_labeled) - 1):
                 total += _planned_steps(arm, folder)

@@ -48,7 +48,7 @@ def fit_better(
     fold_key: PRNGKey,
     images: Shaped[Array, "N ..."] | Images,
     labels: Int32[Array, " N"],
-    validation: EvaluationSet,
+    validation: EvaluationSet | None,
     *,
     positive_class: int,
     max_labeled: int,

@@ -68,7 +68,7 @@ def fit(
     key: PRNGKey,
     images: Shaped[Array, "N ..."] | Images,
     labels: Int32[Array, " N"],
-    validation: EvaluationSet,
+    validation: EvaluationSet | None,
     *,
     positive_class: int,
     max_labeled: int,
@@ -90,7 +90,8 @@ def fit(
         key: of this fit: initialization, shuffling and the network's own noise.
         images: the pool's; those of the labeled rows are streamed to the device where it does not hold them.
         labels: class of each row, negative where there is none. With no label at all nothing is fitted.
-        validation: scored every config.validate_every epochs, and after the last one.
+        validation: scored every config.validate_every epochs, and after the last one. None where nobody asks for its
+            scores and config.keep is "last", without early stop: nothing is scored then.
         positive_class: the class whose AUROC counts where there are two.
         max_labeled: the largest labeled set of the run; fixes the shapes.
         num_epochs: of this fit; config.num_epochs where absent. Apart from config, which is compiled in: rounds of
@@ -101,7 +102,8 @@ def fit(
             early stop leaves out.
 
     Returns:
-        The kept variables, their epoch, the number of epochs run, and the largest validation accuracy of them all.
+        The kept variables, their epoch, the number of epochs run, and the largest validation accuracy of them all,
+        None where there is no validation.
 
     Raises:
         InputError: more rows are labeled than max_labeled.
@@ -137,7 +139,7 @@ def fit(
         )
         state = run_epoch(model, config, state, noise_key, images, targets, batches, num_steps, plan)
         is_validated = epoch % config.validate_every == 0 or epoch == num_epochs
-        if is_validated:
+        if is_validated and validation is not None:
             variables = own_variables(sharding, state.variables)
             metrics = evaluate_model(model, config, variables, validation, positive_class)
             candidate = _Best(
@@ -151,6 +153,8 @@ def fit(
         if is_validated and config.early_stop and _stops(config, epoch, best):
             on_steps(num_steps * (num_epochs - epoch))
             break
+    if validation is None:
+        return FitResult(own_variables(sharding, state.variables), epoch, epoch)
     return FitResult(best.variables, int(best.epoch), epoch, plain_value(best.max_accuracy))
 
 

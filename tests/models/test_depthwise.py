@@ -8,7 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from jaxal.models.convolution import conv, conv_by_columns, native_conv, pointwise_by_dot
+from jaxal.models.convolution import conv, conv_by_columns, conv_of_one_map, native_conv, pointwise_by_dot
 from jaxal.models.depthwise import (
     depthwise_by_shifts,
     depthwise_conv,
@@ -114,24 +114,24 @@ def test_a_pointwise_convolution_is_a_product(stride, side):
         ((3, 3), 3, 1, ((0, 0), (0, 0))),
     ],
 )
-def test_a_convolution_by_columns_is_a_convolution(shape, size, stride, padding):
+@pytest.mark.parametrize(("convolve", "maps"), [(conv_by_columns, 3), (conv_of_one_map, 1)])
+def test_a_convolution_by_columns_or_of_one_map_is_a_convolution(convolve, maps, shape, size, stride, padding):
     rng = np.random.default_rng(3)
-    x = jnp.asarray(rng.standard_normal((2, *shape, 3), dtype=np.float32))
-    kernel = jnp.asarray(rng.standard_normal((size, size, 3, 4), dtype=np.float32))
-    ways = [lambda x, k: conv_by_columns(x, k, stride, padding), lambda x, k: native_conv(x, k, stride, padding)]
+    x = jnp.asarray(rng.standard_normal((2, *shape, maps), dtype=np.float32))
+    kernel = jnp.asarray(rng.standard_normal((size, size, maps, 4), dtype=np.float32))
+    ways = [lambda x, k: convolve(x, k, stride, padding), lambda x, k: native_conv(x, k, stride, padding)]
     assert_same_with_derivatives(ways, x, kernel)
 
 
-def test_small_outputs_are_convolved_by_columns_on_cpu():
-    kernel = jnp.ones((3, 3, 2, 2))
-
-    def is_native(side, stride):
-        x = jnp.ones((1, side, side, 2))
+def test_small_outputs_are_convolved_by_columns_on_cpu_and_gray_images_by_shifts():
+    def is_native(side, stride, maps=2):
+        x, kernel = jnp.ones((1, side, side, maps)), jnp.ones((3, 3, maps, 2))
         text = str(jax.make_jaxpr(lambda x, k: conv(x, k, stride, even_padding(3)))(x, kernel))
         return "conv_general_dilated[" in text
 
     with mock.patch.object(jax, "default_backend", return_value="cpu"):
         assert [is_native(4, 1), is_native(8, 2), is_native(5, 1)] == [False, False, True]
+        assert not is_native(5, 1, maps=1)
     with mock.patch.object(jax, "default_backend", return_value="gpu"):
         assert is_native(4, 1)
 

@@ -1,5 +1,6 @@
 """A study small enough to run whole in a few seconds, through the same path as the quickstart."""
 
+import contextlib
 import csv
 import json
 
@@ -44,9 +45,24 @@ def outcome(workdir):
     return read_csv(workdir / "results.csv", drop=("seconds_",)), (workdir / "metrics.csv").read_bytes(), journals
 
 
+@contextlib.contextmanager
+def without_drawing():
+    """Figures are painted and not drawn: how they look is shown in tests/report, and takes longer than a tiny study."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("matplotlib.figure.Figure.savefig", lambda figure, file, **_: file.write(b"<svg/>"))
+        yield
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _without_drawing():
+    with without_drawing():
+        yield
+
+
 @pytest.fixture(scope="session")
 def finished(tmp_path_factory):
     """The tiny study, run without a disturbance."""
     workdir = tmp_path_factory.mktemp("finished")
     study = parse_study(tiny())
-    return study, run_study(study, workdir)
+    with without_drawing():
+        return study, run_study(study, workdir)

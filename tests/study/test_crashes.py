@@ -89,9 +89,9 @@ def test_other_picks_than_recorded_are_refused(finished, tmp_path):
         run_study(study, tmp_path)
 
 
-def command(config, workdir):
+def command(config, workdir, *flags):
     environment = os.environ | {"JAX_PLATFORMS": "cpu"}
-    arguments = [sys.executable, "-m", "jaxal", "run", str(config), "--workdir", str(workdir)]
+    arguments = [sys.executable, "-m", "jaxal", "run", str(config), "--workdir", str(workdir), *flags]
     return subprocess.Popen(arguments, env=environment, stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
 
 

@@ -8,6 +8,9 @@ import pytest
 import jaxal.study.family
 from jaxal.cli import main
 from jaxal.config.family import load_family
+from jaxal.store.lock import hold
+from tests.study.conftest import outcome
+from tests.study.test_jobs import listed
 
 STUDY = """
 name = "draws"
@@ -74,15 +77,6 @@ def cells(folder):
     return {place: float(ours) if ours else None for place, ours in found.items()}
 
 
-@pytest.fixture(scope="module", autouse=True)
-def _without_curves():
-    """Reports are drawn again and again here, and their curves are most of the time that takes."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("jaxal.study.runner.draw_learning_curves", lambda *_, **__: None)
-        patch.setattr("jaxal.report.page.curve_pictures", lambda _: [])
-        yield
-
-
 @pytest.fixture(scope="module")
 def family(tmp_path_factory):
     """A family of two members: (its file, its folder, that folder as --only second had left it)."""
@@ -137,6 +131,42 @@ def test_a_finished_family_is_left_as_it_is(family, capsys):
     assert "4 of 4" in captured.out
     assert "**Labels**" in captured.out
     assert f"{cells(folder)['Scores <b>', 'Random', 'A']:.3f}" in captured.out
+
+
+def test_jobs_in_any_order_leave_what_one_run_does(family, tmp_path, capsys):
+    path, folder, _ = family
+    run = tmp_path / "run"
+    words = ["run", str(path), "--workdir", str(run)]
+    jobs = listed(words, capsys)
+    assert [job[2:6] for job in jobs] == [
+        ["--only", member, "--job", f"{arm}:{seed}"]
+        for member, seed in (("first", 0), ("second", 1))
+        for arm in ("random", "margin")
+    ]
+    for job in jobs[:0:-1]:
+        assert main(job) == 0
+    assert {each.name for each in (run / "second").iterdir()} == {
+        "config.toml", "environment.json", "random", "margin", ".lock"
+    }  # fmt: skip
+    held = run / "first" / "random" / "seed-0"
+    with hold(held):
+        for command, code in ((jobs[0], 75), (words, 1)):
+            capsys.readouterr()
+            assert main(command) == code
+            assert f"{held} is in use by process" in capsys.readouterr().err
+    assert not (held / "journal.jsonl").exists()
+    assert main(jobs[0]) == 0
+    journals = {each: each.read_bytes() for each in run.rglob("journal.jsonl")}
+    assert len(journals) == len(jobs)
+    capsys.readouterr()
+    assert main(jobs[0]) == 0
+    assert capsys.readouterr().out == f"{held}: finished already, nothing to do\n"
+    assert main(words) == 0
+    assert {each: each.read_bytes() for each in journals} == journals
+    assert [outcome(run / member) for member in ("first", "second")] == [
+        outcome(folder / member) for member in ("first", "second")
+    ]
+    assert cells(run) == cells(folder)
 
 
 def test_a_member_that_is_refused_keeps_the_others(family, tmp_path, capsys):

@@ -20,6 +20,11 @@ from .made_images import write_csv, write_folder
 README = Path(__file__).parents[2] / "README.md"
 
 
+@pytest.fixture(scope="module", autouse=True)
+def _without_drawing():
+    """Here figures are drawn, from the command line to the page."""
+
+
 @pytest.fixture(autouse=True)
 def own_cache(tmp_path, monkeypatch):
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
@@ -43,10 +48,13 @@ def test_the_readme_s_three_commands_lead_from_a_folder_to_a_report(tmp_path, mo
     for command in commands:
         program, *words = shlex.split(command)
         assert program == ".venv/bin/jaxal"
-        quick = ["--training.num_epochs", "2", "--seeds", "[0]"] if "--dry-run" not in words else []
-        assert main([*words, *quick]) == 0
+        small = ["--seeds", "[0]", "--training.num_epochs", "1", "--model.width", "2", "--data.source.image_size", "16"]
+        assert main([*words, *small]) == 0
     page = (tmp_path / "runs" / "own_images" / "report.html").read_text()
     assert "rare" in page
+    assert page.count("data:image/svg+xml") > 5
+    figure = (tmp_path / "runs" / "own_images" / "figures" / "learning_curves.svg").read_text()
+    assert figure.count("<path") > 20
     assert "runs/own_images/report.html" in section
     assert "Run folder: runs/own_images" in capsys.readouterr().out
     lines = (tmp_path / "runs/own_images/cb_dal/seed-0/journal.jsonl").read_text().splitlines()

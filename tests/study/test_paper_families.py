@@ -27,12 +27,10 @@ def file_of(name):
 
 @pytest.fixture(scope="module", autouse=True)
 def _tiny_networks(tmp_path_factory):
-    """Lite 0 is a network of five classes here, with weights of its own, and pages are written without curves."""
+    """Lite 0 is a network of five classes here, with weights of its own."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setitem(VARIANTS, "lite0", SMALL)
         patch.setenv("XDG_CACHE_HOME", str(tmp_path_factory.mktemp("cache")))
-        patch.setattr("jaxal.study.runner.draw_learning_curves", lambda *_, **__: None)
-        patch.setattr("jaxal.report.page.curve_pictures", lambda _: [])
         yield
 
 

@@ -107,6 +107,14 @@ def test_the_same_study_elsewhere_comes_out_the_same(finished, tmp_path):
     assert outcome(tmp_path / "again") == outcome(result.workdir)
 
 
+def uneven():
+    """Rounds of unequal size, as labeled fractions make them; a width that no other test has compiled."""
+    schedule = {"initial_fraction": 0.05, "labeled_fractions": [0.06, 0.1, 0.11, 0.2]}
+    arms = [{"name": "cb", "strategy": "cb_dal"}]
+    training = {"num_epochs": 1, "batch_size": 16, "loss": "bce"}
+    return parse_study(tiny(seeds=[3], schedule=schedule, model={"width": 3}, arms=arms, training=training))
+
+
 def test_no_compilation_from_round_two_on(tmp_path):
     compiled, marks = [], {}
     name = "/jax/core/compile/backend_compile_duration"
@@ -118,26 +126,21 @@ def test_no_compilation_from_round_two_on(tmp_path):
     def on_round(arm, seed, number, num_rounds):
         marks[number] = len(compiled)
 
-    # Rounds of unequal size, as labeled fractions make them; a width that no other test has compiled.
-    schedule = {"initial_fraction": 0.05, "labeled_fractions": [0.06, 0.1, 0.11, 0.2]}
-    study = parse_study(
-        tiny(seeds=[3], schedule=schedule, model={"width": 3}, arms=[{"name": "cb", "strategy": "cb_dal"}])
-    )
-    run_study(study, tmp_path, StudyListener(on_round=on_round))
+    run_study(uneven(), tmp_path, StudyListener(on_round=on_round))
     assert marks[1] > marks[0] > 0
     assert marks[4] == marks[1]
     sizes = [row["num_labeled"] for row in read_csv(tmp_path / "results.csv")]
     assert len({int(b) - int(a) for a, b in itertools.pairwise(sizes)}) > 2
 
 
-def test_hidden_truth_of_samples_never_asked_cannot_matter(finished):
+def test_hidden_truth_of_samples_never_asked_cannot_matter():
     from jaxal.config.reading import experiment_config
     from jaxal.experiment import ask, asked_rows, make_experiment, start, tell
     from jaxal.oracle import simulated_oracle
 
-    study, _ = finished
-    dataset = make_dataset(load_source(study.data), study.data, 0)
-    experiment = make_experiment(experiment_config(study, study.arms[0], 0), dataset)
+    study = uneven()  # compiled by the test before
+    dataset = make_dataset(load_source(study.data), study.data, 3)
+    experiment = make_experiment(experiment_config(study, study.arms[0], 3), dataset)
 
     def play(experiment):
         state, record = start(experiment)
@@ -146,7 +149,8 @@ def test_hidden_truth_of_samples_never_asked_cannot_matter(finished):
             state, query, info = ask(experiment, state)
             rows = asked_rows(query)
             state, record = tell(experiment, state, query, experiment.oracle.answer(rows))
-            story += [rows.tolist(), np.asarray(info.acquisition.score).tolist(), record.metrics]
+            scores = np.asarray(info.acquisition.score)[: len(rows)].tolist()
+            story += [rows.tolist(), scores, record.metrics]
         return story, np.asarray(state.pool.labels)
 
     story, labels = play(experiment)
