@@ -40,7 +40,7 @@ from jaxal.typing import Array
 DEVICES = (2, 8)
 SIZES = Sizes(5003, 24, 4, 60)  # 5003 is divided by neither 2 nor 8, and each device has more rows than candidates
 COLLECTIVE = re.compile(r"= (.*) (?:all-reduce|all-gather|reduce-scatter|all-to-all|collective-permute)(?:-start)?\(")
-SHAPE = re.compile(r"[a-z]+\d+\[([\d,]*)\]")
+SHAPE = re.compile(r"[a-z]+\d*\[([\d,]*)\]")
 COMPUTATION = re.compile(r"^(?:ENTRY )?%?([\w.\-]+) \(.*\{$")
 CALLED = re.compile(r"(?:calls|to_apply|true_computation|false_computation)=%?([\w.\-]+)")
 BRANCHES = re.compile(r"branch_computations=\{([^}]*)\}")

@@ -10,8 +10,8 @@ import pytest
 ROOT = Path(__file__).parents[2]
 SCRIPT = ROOT / "scripts" / "measure_sharded.py"
 EIGHT = "--xla_force_host_platform_device_count=8 --xla_backend_optimization_level=0"
-# Numbers that the largest collective grows by with each row of the pool: an array of one number a row is sorted or
-# listed whole, or the scores of four classes. Never the embeddings, of 24 numbers a row.
+# Numbers that a collective grows by with each row of the pool: a few of each row are sorted or listed
+# whole, once a query. Never the embeddings, of 24 numbers a row.
 MOST_A_ROW = 4.1
 
 
