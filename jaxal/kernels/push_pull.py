@@ -19,9 +19,6 @@ __all__ = [
     "push_pull_table",
 ]
 
-# A squared distance of less than this share of the squares that it is the difference of is measured by itself.
-NEAR = 1 / 16
-
 
 def minority_class(counts: Int32[Array, " C"]) -> Int32[Array, ""]:
     """Find the labeled class with the fewest labels (n_c ≥ 1), ties to the lowest class."""
@@ -54,15 +51,13 @@ def minority_turns(counts: Int32[Array, " C"]) -> tuple[Int32[Array, " C"], Int3
 def push_pull_scores(
     embeddings: Float[Array, "N D"], centroids: Float[Array, "C D"], counts: Int32[Array, " C"]
 ) -> tuple[Float[Array, " N"], Float[Array, " N"]]:
-    """Score closeness to the minority against closeness to the nearest majority as `push_pull_table`: one minority.
+    """Score closeness to the minority against closeness to the nearest majority by `push_pull_table`: one minority.
 
     Returns:
         (score, distance to the minority centroid).
     """
-    minority, is_majority = minority_class(counts), majority_classes(counts)
-    return map_row_blocks(
-        lambda z: _score_block(z, centroids, minority, is_majority), (embeddings,), _block_size(embeddings)
-    )
+    table = push_pull_table(embeddings, centroids, counts, minority_class(counts)[None], jnp.ones(1, bool))
+    return table[0][:, 0], table[1][:, 0]
 
 
 def push_pull_table(
@@ -90,47 +85,40 @@ def push_pull_table(
         (score, distance to the minority centroid), a column for each of the minorities; the second breaks ties among
         far samples on one ray, whose scores the triangle inequality makes equal.
 
-    Cost: one product of N×D by D×C for each minority wanted, in blocks that stay in the cache. Blocks with a row so
-    near to a majority centroid that the product would lose its digits measure their distances once more, O(BCD).
+    Cost: O(NCD) for the distances and O(NJD) for each minority wanted, J majority classes, in one pass over the
+    embeddings by blocks that stay in the cache.
     """
+    num_rows, width = embeddings.shape
     is_majority = majority_classes(counts)
 
     def score_block(z: Array) -> tuple[Array, Array]:
-        nothing = jnp.zeros_like(z, shape=z.shape[:1])
+        distances = jnp.sqrt(jax.lax.map(lambda center: squared_distances(z, center), centroids))
+
+        def toward(minority: Array) -> tuple[Array, Array]:
+            pole, to_minority = centroids[minority], distances[minority]
+
+            def against(majority: Array, to_majority: Array) -> Array:
+                # a - b = (a² - b²) / (a + b), and a² - b² is a plain dot product: far from both centroids the
+                # difference of the distances themselves would be rounding alone.
+                dot = jnp.sum((2 * z - (pole + majority)[None]) * (majority - pole)[None], axis=1)
+                total = to_minority + to_majority
+                return jnp.where(total > 0, dot / jnp.where(total > 0, total, 1), 0)
+
+            def raise_score(score: Array, each: tuple[Array, Array, Array]) -> tuple[Array, None]:
+                is_rival, *rival = each
+                return jax.lax.cond(is_rival, lambda: jnp.maximum(score, against(*rival)), lambda: score), None
+
+            lowest_score = jnp.full_like(to_minority, -jnp.inf)
+            score, _ = jax.lax.scan(raise_score, lowest_score, (is_majority, centroids, distances))
+            return score, to_minority
 
         def toward_wanted(each: tuple[Array, Array]) -> tuple[Array, Array]:
-            is_one, minority = each
-            return jax.lax.cond(
-                is_one, lambda: _score_block(z, centroids, minority, is_majority), lambda: (nothing, nothing)
-            )
+            nothing = jnp.zeros_like(distances[0])
+            return jax.lax.cond(each[0], toward, lambda _: (nothing, nothing), each[1])
 
         return jax.tree.map(jnp.transpose, jax.lax.map(toward_wanted, (is_wanted, minorities)))
 
-    return map_row_blocks(score_block, (embeddings,), _block_size(embeddings))
-
-
-def _score_block(z: Array, centroids: Array, minority: Array, is_majority: Array) -> tuple[Array, Array]:
-    # Everything is seen from the minority centroid: a = ‖z‖, b = ‖z - μ_c‖, and a² - b² = 2 z·μ_c - ‖μ_c‖².
-    pole = centroids[minority]
-    rows, majorities = z - pole[None], centroids - pole[None]
-    squares, lengths = jnp.sum(jnp.square(rows), axis=1), jnp.sum(jnp.square(majorities), axis=1)
-    leads = 2 * jnp.matmul(rows, majorities.T, precision="highest") - lengths[None]
-    rest = squares[:, None] - leads
-    is_near = is_majority[None] & (rest < NEAR * (squares[:, None] + lengths[None]))
-    rest = jax.lax.cond(
-        jnp.any(is_near),
-        lambda: jax.lax.map(lambda center: squared_distances(rows, center), majorities).T,
-        lambda: rest,
-    )
-    # a - b = (a² - b²) / (a + b): far from both centroids the difference of the distances is rounding alone.
-    total = jnp.sqrt(squares)[:, None] + jnp.sqrt(jnp.maximum(rest, 0))
-    scores = jnp.where(total > 0, leads / jnp.where(total > 0, total, 1), 0)
-    return jnp.max(jnp.where(is_majority[None], scores, -jnp.inf), axis=1), jnp.sqrt(squares)
-
-
-def _block_size(embeddings: Array) -> int:
-    num_rows, width = embeddings.shape
-    return rows_per_cached_block(2 * 4 * width, num_rows)
+    return map_row_blocks(score_block, (embeddings,), rows_per_cached_block(2 * 4 * width, num_rows))
 
 
 def push_pull_by_turns(
