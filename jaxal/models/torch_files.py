@@ -16,7 +16,8 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from jaxal.errors import DataError
-from jaxal.models.torch_pickle import RefusedError, Storage, Tensor, play_pickle
+from jaxal.models.torch_pickle import Storage, Tensor, play_pickle
+from jaxal.pickled import RefusedError
 
 __all__ = ["is_torch_file", "read_torch_file"]
 

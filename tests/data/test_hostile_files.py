@@ -57,7 +57,7 @@ def all_nodes() -> list[tuple[str, ast.AST]]:
 def test_no_module_imports_what_loads_code_with_data():
     imported = {(name, alias.name.split(".")[0]) for name, node in nodes(ast.Import) for alias in node.names}
     imported |= {(name, (node.module or "").split(".")[0]) for name, node in nodes(ast.ImportFrom)}
-    assert ("cifar_pickle.py", "pickletools") in imported
+    assert ("pickled.py", "pickletools") in imported
     assert not {(name, module) for name, module in imported if module in LOADERS}
     words = [node.value for _, node in nodes(ast.Constant) if isinstance(node.value, str)]
     assert not LOADERS & set(words)  # nor by importlib

@@ -232,7 +232,7 @@ def test_what_claims_to_be_huge_takes_no_memory(name, tmp_path):
 
 
 def test_no_more_opcodes_than_any_file_of_weights_has(tmp_path, monkeypatch):
-    monkeypatch.setattr("jaxal.models.torch_pickle.MOST_OPCODES", 5000)
+    monkeypatch.setattr("jaxal.pickled.MOST_OPCODES", 5000)
     assert "more than 5000 opcodes" in refusal(pickled(Raw(b"(" + b"N" * 5000 + b"t")), tmp_path)
 
 
