@@ -176,7 +176,7 @@ def _run(command: Run, overrides: list[tuple[str, str]]) -> int:
 def _list_jobs(command: Run, family: Any, overrides: list[tuple[str, str]]) -> int:
     from jaxal.config.jobs import job_lines, list_jobs
 
-    _refuse_beside(command, "list", "job", "dry_run")
+    _refuse_beside(command, "list", "job", "dry_run", "distributed")
     flags = [] if command.workdir is None else ["--workdir", command.workdir]
     flags += [] if command.compilation_cache else ["--no-compilation-cache"]
     for line in job_lines(list_jobs(family, command.only), _program(), command.config, flags, overrides):
@@ -197,7 +197,7 @@ def _program() -> list[str]:
 def _run_job(command: Run, family: Any) -> int:
     from jaxal.config.jobs import find_job
 
-    _refuse_beside(command, "job", "dry_run")
+    _refuse_beside(command, "job", "dry_run", "distributed")
     job = find_job(family, command.only, command.job or "")
 
     from jaxal import console
