@@ -35,7 +35,7 @@ def test_the_signature_is_the_contract():
     parameters = inspect.signature(jaxal.select).parameters
     assert list(parameters) == [
         *("strategy", "embeddings", "labels", "budget", "num_classes", "logits", "head", "mc_logits", "source_logits"),
-        *("sample_ids", "seed", "memory"),
+        *("sample_ids", "seed", "memory", "devices"),
     ]
     assert {each.kind.name for name, each in parameters.items() if name != "strategy"} == {"KEYWORD_ONLY"}
     needed = [name for name, each in parameters.items() if each.default is inspect.Parameter.empty]

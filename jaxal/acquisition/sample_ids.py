@@ -53,7 +53,7 @@ def int32_text_ids(
     Raises:
         InputError: an id that several rows share.
 
-    Cost: 2 µs and 25 bytes a row.
+    Cost: a hash of each id, and a sort of N numbers; ids whose hashes meet are looked at again.
     """
 
     def texts_of(rows: Iterable[int]) -> Iterator[str]:

@@ -41,6 +41,9 @@ CAN_STREAM = (
     " and budget_split of all these but the first three"
 )
 
+# Of what is kept of an unfinished choice: another number for every change, so that older states are refused.
+LAYOUT = "2"
+
 
 class Seconds(NamedTuple):
     """Where the time of a selection went."""
@@ -204,6 +207,7 @@ def _name(strategy: Any) -> str:
 def _depends_on(strategy: Any, pool: StreamedPool, budget: int, seed: int) -> dict[str, str]:
     """Name all that the picks depend on, in words or by hash."""
     facts = {
+        "layout": LAYOUT,
         "strategy": msgspec.json.encode(strategy, order="sorted").decode(),
         "budget": str(budget),
         "seed": str(seed),

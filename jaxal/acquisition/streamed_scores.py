@@ -45,6 +45,6 @@ def score_rows(
         for part, block in row_blocks(query, first_row, "rows", save):
             for name, values in zip((*names, "faults"), measure(block), strict=True):
                 arrays[name][part] = values
-        refuse_faults(arrays["faults"], query.pool.labels)
         save(num_rows)
+    refuse_faults(arrays["faults"], query.pool.labels)  # also where a call before has come so far, and was refused
     return [arrays[name] for name in names]

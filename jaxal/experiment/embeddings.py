@@ -8,6 +8,7 @@ from typing import NamedTuple
 import filelock
 import msgspec
 
+from jaxal import processes
 from jaxal.config.models import ModelConfig
 from jaxal.config.study import ExperimentConfig
 from jaxal.data.cache_files import user_cache_folder
@@ -97,7 +98,8 @@ def stored_embeddings(start: Start, on_embedded: OnImages) -> Embeddings:
             f" embed CONFIG.toml --out DIR` and set {SETTING} to DIR."
         ) from error
     folder = root / key_of(_embeddings_of(start), made_by)
-    with _one_at_a_time(folder):
+    # The processes of one study share the work instead.
+    with _one_at_a_time(folder) if processes.num_processes() == 1 else contextlib.nullcontext():
         return make_embeddings(start, folder, SETTING, on_embedded)
 
 

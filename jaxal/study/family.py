@@ -19,9 +19,9 @@ from jaxal.store.run_folder import CONFIG
 from jaxal.study.beside_paper import check_tables, is_begun, lay_tables, write_tables
 from jaxal.study.jobs import run_job
 from jaxal.study.plan import StudyPlan
-from jaxal.study.results import count_rounds, has_finished, result_rows, run_folder
+from jaxal.study.results import count_rounds, result_rows, run_folder
 from jaxal.study.runner import StudyListener, prepare_study, run_study
-from jaxal.study.sharing import has_report, helped, let_compiled_programs_go, run_part
+from jaxal.study.sharing import helped, is_whole, let_compiled_programs_go, run_part
 
 __all__ = ["FamilyResult", "MemberResult", "prepare_family", "run_family", "run_family_job"]
 
@@ -103,9 +103,9 @@ def run_family(
     chosen, listener = members_named(family, only), listener or StudyListener()
     processes.agree({"config": _members_digest(chosen)})
     is_shared = family.processes > 1 and processes.num_processes() == 1
-    if is_shared:
-        _share(family, chosen, workdir, listener)
     if family.is_one_study:
+        if is_shared:
+            _share(family, chosen, workdir, listener)
         study = family.members[0][1]
         result = run_study(study, workdir, listener, family.tables)
         if not processes.is_first():
@@ -116,22 +116,26 @@ def run_family(
     workdir = _folder(family, workdir)
     processes.from_first("the folder", lambda: _refuse_other_folders(family, workdir))
     tables: tuple[LaidTable, ...] = ()
+    name = ""
     with signals.handled():
-        for number, (name, study) in enumerate(chosen, start=1):
-            if is_shared and has_report(study, workdir / name):
-                continue  # as it was shared
-            listener.on_member(name, number, len(chosen))
-            try:
-                run_study(study, workdir / name, listener)
-            except (JaxalError, KeyboardInterrupt, signals.Terminated) as error:
-                if processes.is_first():
-                    with contextlib.suppress(JaxalError):  # what stopped the member is what its user is told
-                        _show(family, workdir)
-                if isinstance(error, JaxalError):
-                    raise type(error)(_told(family, name, error)) from error
-                raise
-            tables = _show(family, workdir) if processes.is_first() else ()
-            let_compiled_programs_go()
+        try:
+            if is_shared:
+                _share(family, chosen, workdir, listener)
+            for number, (name, study) in enumerate(chosen, start=1):
+                if not (is_shared and is_whole(study, workdir / name)):
+                    listener.on_member(name, number, len(chosen))
+                    run_study(study, workdir / name, listener)
+                    tables = _show(family, workdir) if processes.is_first() else ()
+                    let_compiled_programs_go()
+        except (JaxalError, KeyboardInterrupt, signals.Terminated) as error:
+            if processes.is_first():
+                with contextlib.suppress(JaxalError):  # what stopped the member is what its user is told
+                    _show(family, workdir)
+            if isinstance(error, JaxalError):
+                raise type(error)(_told(family, name, error)) from error
+            raise
+        if is_shared:  # there may have been nothing left to run
+            tables = _show(family, workdir)
     if not processes.is_first():
         return FamilyResult(workdir, (), ())
     members = tuple(
@@ -169,13 +173,11 @@ def _share(
 ) -> None:
     """Run members in several processes; what cannot be run is left, for `run_study` to refuse."""
     folder = _folder(family, workdir)
-    if not family.is_one_study:
-        _refuse_other_folders(family, folder)
     members = [(folder / name, recheck_study(study)) for name, study in chosen]
-    if all(has_finished(study, arm, seed, at) for at, study in members for arm in study.arms for seed in study.seeds):
+    if all(is_whole(study, at) for at, study in members):
         return
     listener.on_note(f"{family.processes} processes share the work; shown is what the first of them does.")
-    with helped(members, family.processes) as part, contextlib.suppress(JaxalError):
+    with signals.handled(), helped(members, family.processes) as part, contextlib.suppress(JaxalError):
         run_part(part, listener)
 
 

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from jaxal.config.reading import config_text, recheck_study
 from jaxal.config.study import ArmConfig, StudyConfig
+from jaxal.errors import ConfigError
 from jaxal.store import lock, run_folder, signals
 from jaxal.store.run_folder import CONFIG
 from jaxal.study import results
@@ -46,7 +47,7 @@ def run_job(
 
     Raises:
         HeldError: another process has this job; seen before data is read, where the folder is begun.
-        ConfigError, DataError, StoreError: as `run_study`.
+        ConfigError, DataError, StoreError: as `run_study`; or there is no such arm or seed.
     """
     study = recheck_study(config)
     listener = listener or StudyListener()
@@ -54,7 +55,9 @@ def run_job(
     folder = results.run_folder(workdir, arm, seed)
     text = config_text(study)
     document = tomllib.loads(text)
-    (of_arm,) = (each for each in study.arms if each.name == arm)
+    of_arm = next((each for each in study.arms if each.name == arm), None)
+    if of_arm is None or seed not in study.seeds:
+        raise ConfigError(f"{study.name}: no arm {arm!r} with seed {seed}")
     with contextlib.ExitStack() as stack:
         listener = polling(listener, stack.enter_context(signals.handled()))
         is_begun = run_folder.holds(workdir, document)

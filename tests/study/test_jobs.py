@@ -139,8 +139,13 @@ def test_processes_share_a_family(finished, tmp_path, monkeypatch, capsys):
         for arm in ("cb", "random"):
             shared = tmp_path / "runs" / "tiny" / member / arm / f"seed-{seed}" / "journal.jsonl"
             assert asked(shared) == asked(alone[Path(arm) / f"seed-{seed}" / "journal.jsonl"])
+    page = tmp_path / "runs" / "tiny" / "report.html"
+    page.unlink()
     assert main(["run", "family.toml"]) == 0
     assert "2 processes share the work" not in capsys.readouterr().err
+    assert page.exists()
+    assert main(["run", "family.toml", "--training.num_epochs", "4"]) == 1
+    assert "member a: runs/tiny/a holds a run of another config" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("number", [0, 65, 1.5, True, "2"])

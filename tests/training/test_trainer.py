@@ -73,7 +73,7 @@ def test_the_variables_of_the_best_validation_are_kept(validated, seed):
 
 
 def test_the_network_learns_and_what_is_kept_is_one_of_its_epochs(validated):
-    config = TrainingConfig(num_epochs=8, batch_size=4, learning_rate=0.02, inference_batch_size=8)
+    config = TrainingConfig(num_epochs=16, batch_size=4, learning_rate=0.02, inference_batch_size=8)
     fitted = run_fit(CNN, config, count=28)
     assert same(fitted.variables, validated[fitted.best_epoch - 1])
     metrics = evaluate_model(CNN, config, fitted.variables, VALIDATION, 1)
