@@ -11,6 +11,7 @@ from jaxal.errors import ConfigError
 from jaxal.store import lock, run_folder, signals
 from jaxal.store.run_folder import CONFIG
 from jaxal.study import results
+from jaxal.study.plan import ArmPlan
 from jaxal.study.runner import (
     OpenStudy,
     StudyListener,
@@ -70,6 +71,7 @@ def run_job(
         _join_run(workdir, text, document, environment_of(opened))
         if not is_begun:
             stack.enter_context(lock.hold(folder))
+        listener.on_plan(opened.plan, remaining_steps(study, [_plan_of(opened, of_arm)], [seed], workdir))
         _run(study, opened, of_arm, seed, workdir, listener)
     return True
 
@@ -99,18 +101,23 @@ def run_free_jobs(study: StudyConfig, workdir: Path, begin_at: float, listener: 
     if unfinished():
         opened, text = open_study(study, listener), config_text(study)
         _join_run(workdir, text, tomllib.loads(text), environment_of(opened))
+        listener.on_plan(opened.plan, remaining_steps(study, opened.plan.arms, study.seeds, workdir))
         for arm, seed in unfinished():
             with contextlib.suppress(lock.HeldError), lock.hold(results.run_folder(workdir, arm.name, seed)):
                 _run(study, opened, arm, seed, workdir, listener)
     return not unfinished()
 
 
+def _plan_of(opened: OpenStudy, arm: ArmConfig) -> ArmPlan:
+    (plan,) = (each for each in opened.plan.arms if each.name == arm.name)
+    return plan
+
+
 def _run(
     study: StudyConfig, opened: OpenStudy, arm: ArmConfig, seed: int, workdir: Path, listener: StudyListener
 ) -> None:
     """Run a job whose folder is held."""
-    (plan,) = (each for each in opened.plan.arms if each.name == arm.name)
-    listener.on_plan(opened.plan, remaining_steps(study, [plan], [seed], workdir))
+    plan = _plan_of(opened, arm)
     held = contextlib.nullcontext()
     run_arm(study, arm, plan, seed, opened.dataset_of, workdir, listener, lambda: None, lambda _: held)
 

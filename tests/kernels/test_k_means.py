@@ -193,7 +193,9 @@ def test_a_second_step_is_not_taken_when_one_is_asked_for():
     np.testing.assert_array_equal(twice.centers, [[1.0], [10.0]])
 
 
-@pytest.mark.parametrize("kind", [pytest.param("normal", marks=pytest.mark.slow), "integer", "duplicates"])
+@pytest.mark.parametrize(
+    "kind", [*(pytest.param(each, marks=pytest.mark.slow) for each in ("normal", "integer")), "duplicates"]
+)
 def test_neither_blocks_nor_missing_centers_change_the_outcome(kind):
     rng = np.random.default_rng(3)
     z, centers = jnp.asarray(rows(rng, kind, 24, 3)), jnp.asarray(rows(rng, kind, 5, 3))

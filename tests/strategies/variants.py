@@ -85,6 +85,8 @@ REPEATED = {
     "margin, inverted",
     "batch_bald, few configurations",
     "alfa_mix, finer caps",
+    "alfa_mix, fixed",
+    "auto_fm, half, k_means",
     "auto_fm, no steps",
     "auto_fm, loss_change, larger steps",
     "auto_fm, global_mean, no penalty",
@@ -97,6 +99,7 @@ REPEATED = {
     "typiclust, few",
     "class_deficit, margin",
     "class_deficit, least_confidence",
+    "balanced, core_set, no denominator",
     "balanced, entropy",
     "budget_split, three stages",
 }

@@ -1,12 +1,10 @@
 """A study in jobs: the lines that name them, what is refused, and processes that share them."""
 
 import itertools
-import json
 import os
 import shlex
 import subprocess
 import sys
-from pathlib import Path
 
 import pytest
 import tomli_w
@@ -23,12 +21,6 @@ def listed(words, capsys):
     assert main([*words, "--list"]) == 0
     jobs = [shlex.split(line) for line in capsys.readouterr().out.splitlines()]
     return [job[job.index("run") :] for job in jobs]
-
-
-def asked(path):
-    """Return what each round of a journal asked and learned."""
-    events = map(json.loads, path.read_text().splitlines())
-    return [(event["round"], event["ids"], event.get("labels")) for event in events if event["event"] != "round"]
 
 
 @pytest.fixture
@@ -125,24 +117,26 @@ def test_two_processes_share_a_list_and_one_is_killed(finished, config, tmp_path
     assert outcome(tmp_path / "killed") == outcome(result.workdir)
 
 
-def test_processes_share_a_family(finished, tmp_path, monkeypatch, capsys):
-    """Two processes leave what one does: journals, tables of the members; and there is nothing left to share then."""
-    _, result = finished
+def test_processes_share_a_family(tmp_path, monkeypatch, capsys):
+    """Two processes leave what one does; there is nothing left to share then, and another config is refused."""
     monkeypatch.chdir(tmp_path)
-    # Of one seed each: members that other processes can have finished.
-    family = tiny(processes=2, vary={"draw": [{"name": "a", "seeds": [0]}, {"name": "b", "seeds": [1]}]})
+    family = tiny(
+        processes=2,
+        schedule={"initial_fraction": 0.05, "query_size": 9, "num_rounds": 1},
+        arms=[{"name": "entropy", "strategy": "entropy"}, {"name": "random", "strategy": "random"}],
+        vary={"draw": [{"name": "a", "seeds": [0]}, {"name": "b", "seeds": [1]}]},
+    )
     (tmp_path / "family.toml").write_text(tomli_w.dumps(family))
     assert main(["run", "family.toml"]) == 0
     assert "2 processes share the work" in capsys.readouterr().err
-    alone = {path.relative_to(result.workdir): path for path in result.workdir.glob("*/seed-*/journal.jsonl")}
-    for member, seed in (("a", 0), ("b", 1)):
-        for arm in ("cb", "random"):
-            shared = tmp_path / "runs" / "tiny" / member / arm / f"seed-{seed}" / "journal.jsonl"
-            assert asked(shared) == asked(alone[Path(arm) / f"seed-{seed}" / "journal.jsonl"])
+    assert main(["run", "family.toml", "--processes", "1", "--workdir", "alone"]) == 0
+    assert "processes share" not in capsys.readouterr().err
+    for member in ("a", "b"):
+        assert outcome(tmp_path / "runs" / "tiny" / member) == outcome(tmp_path / "alone" / member)
     page = tmp_path / "runs" / "tiny" / "report.html"
     page.unlink()
     assert main(["run", "family.toml"]) == 0
-    assert "2 processes share the work" not in capsys.readouterr().err
+    assert "processes share" not in capsys.readouterr().err
     assert page.exists()
     assert main(["run", "family.toml", "--training.num_epochs", "4"]) == 1
     assert "member a: runs/tiny/a holds a run of another config" in capsys.readouterr().err
