@@ -9,11 +9,9 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 from select_pools import C, N, Q, U, X, only, pool_arrays, select
-from stand_in_tensor import Tensor
 
 import jaxal
-from jaxal.acquisition import Selection, sample_ids, select_with_reasons
-from jaxal.acquisition.sample_ids import int32_ids
+from jaxal.acquisition import Selection, select_with_reasons
 from jaxal.config import strategies as configs
 from jaxal.config.strategy_table import STRATEGIES
 from jaxal.errors import InputError, SelectionWarning
@@ -229,111 +227,6 @@ def test_rows_that_are_never_asked_may_hold_anything():
         np.testing.assert_array_equal(select("cb_dal", **given), expected)
         given.pop("logits")
         np.testing.assert_array_equal(select("cb_dal", **given), expected)
-
-
-# What it takes
-
-FORMS = {
-    "float64": lambda array: array.astype(np.float64),
-    "big-endian": lambda array: array.astype(array.dtype.newbyteorder()),
-    "column by column": np.asfortranarray,
-    "every second of a larger one": lambda array: np.repeat(array, 2, axis=0)[::2],
-    "read only": lambda array: jnp.asarray(array).__array__(),
-    "nested lists": lambda array: array.tolist(),
-    "jax": jnp.asarray,
-    "tensor": Tensor,
-    "tensor with gradients": lambda array: Tensor(array, requires_grad=True),
-    "tensor on another device": lambda array: Tensor(array, requires_grad=True, device="cuda:0"),
-    "tensor of float64": lambda array: Tensor(array.astype(np.float64)),
-    "tensor in an odd order": lambda array: Tensor(np.asfortranarray(array)),
-}
-
-
-@pytest.mark.parametrize("form", FORMS)
-def test_arrays_of_every_kind_give_the_same_picks(form):
-    arrays = pool_arrays(7)
-    expected = select("cb_dal", **arrays)
-    make = FORMS[form]
-    given = {name: make(array) for name, array in arrays.items() if name != "head"}
-    given["labels"] = arrays["labels"] if "float64" in form else given["labels"]
-    heads = (tuple(make(part) for part in arrays["head"]), [make(part) for part in arrays["head"]])
-    for head in (*heads, LinearHead(*heads[0])):
-        np.testing.assert_array_equal(select("cb_dal", **{**given, "head": head}), expected)
-
-
-@pytest.mark.parametrize("dtype", ["bfloat16", "float16"])
-def test_narrow_floats_are_widened(dtype):
-    arrays = pool_arrays(8)
-    narrow = {name: jnp.asarray(arrays[name], dtype) for name in ("embeddings", "logits")}
-    wide = {name: np.asarray(array, np.float32) for name, array in narrow.items()}
-    expected = select("margin", labels=arrays["labels"], **wide)
-    np.testing.assert_array_equal(select("margin", labels=arrays["labels"], **narrow), expected)
-    tensors = {name: Tensor(array, requires_grad=True) for name, array in narrow.items()}
-    np.testing.assert_array_equal(select("margin", labels=arrays["labels"], **tensors), expected)
-    # A bfloat16 model's logits are rounded by up to 0.4 %: that is no contradiction.
-    exact = wide["embeddings"].astype(np.float64) @ arrays["head"][0] + arrays["head"][1]
-    rounded = jnp.asarray(exact, dtype)
-    picks = select(
-        "margin", labels=arrays["labels"], embeddings=narrow["embeddings"], head=arrays["head"], logits=rounded
-    )
-    assert len(picks) == Q
-
-
-@pytest.mark.parametrize("dtype", [np.int8, np.int16, np.int32, np.int64])
-def test_labels_may_be_of_any_integer_type(dtype):
-    arrays = pool_arrays(9)
-    expected = select("mpps", **arrays)
-    for form in (np.asarray, jnp.asarray, Tensor):
-        labels = form(arrays["labels"].astype(dtype)) if dtype != np.int64 else arrays["labels"]
-        np.testing.assert_array_equal(select("mpps", **{**arrays, "labels": labels}), expected)
-
-
-@pytest.mark.parametrize("strategy", ["random", "cb_dal"])
-def test_ids_hold_the_choice_while_the_pool_changes_its_order(strategy):
-    arrays = pool_arrays(10)
-    order = np.random.default_rng(0).permutation(N)
-    shuffled = {
-        name: np.take(arrays[name], order, axis=1 if name == "mc_logits" else 0) for name in arrays if name != "head"
-    }
-    shuffled["head"] = arrays["head"]
-    for ids in (np.arange(N) + 7, np.arange(N) * 2**40 - 5, np.array([f"image {row}.png" for row in range(N)])):
-        picks = select(strategy, sample_ids=ids, **arrays)
-        again = select(strategy, sample_ids=ids[order], **shuffled)
-        np.testing.assert_array_equal(ids[order][again], ids[picks])
-        for form in (list, tuple, lambda given: given.astype(object)):
-            np.testing.assert_array_equal(select(strategy, sample_ids=form(ids), **arrays), picks)
-    np.testing.assert_array_equal(select(strategy, sample_ids=np.arange(N), **arrays), select(strategy, **arrays))
-
-
-def test_ids_become_numbers_that_depend_on_nothing_else():
-    used = np.ones(6, bool)
-    ids = [0, 2**31 - 1, 2**31, -1, "0", "ü"]
-    numbers = int32_ids(ids, used)
-    assert numbers.dtype == np.int32
-    assert numbers[:2].tolist() == [0, 2**31 - 1]
-    assert len(set(numbers.tolist())) == 6
-    assert numbers.min() >= 0
-    assert int32_ids(ids[::-1], used)[::-1].tolist() == numbers.tolist()
-    for row in range(6):
-        assert int32_ids([ids[row]], used[:1])[0] == numbers[row]
-    # Written down: an id keeps its number in every version, or a run could not be repeated.
-    assert int32_ids(["image 0.png", 2**40], used[:2]).tolist() == [396270326, 932367189]
-
-
-def test_two_ids_never_share_a_number(monkeypatch):
-    whole = sample_ids._hash
-    monkeypatch.setattr(sample_ids, "_hash", lambda text, attempt: whole(text, attempt) % 128)
-    ids = [*range(20), *(f"image {row}" for row in range(80))]
-    numbers = int32_ids(ids, np.ones(100, bool))
-    assert len(set(numbers.tolist())) == 100
-    assert numbers[:20].tolist() == ids[:20]
-    expected = {}
-    for name in sorted(ids[20:]):  # the earlier in the order of the texts has its hash, the later a further one
-        tried = (whole(f"s{name}", attempt) % 128 for attempt in itertools.count())
-        expected[name] = next(number for number in tried if number >= 20 and number not in expected.values())
-    assert numbers[20:].tolist() == [expected[name] for name in ids[20:]]
-    order = np.random.default_rng(0).permutation(100)
-    assert int32_ids([ids[row] for row in order], np.ones(100, bool)).tolist() == numbers[order].tolist()
 
 
 def test_memory_sets_the_blocks_and_changes_no_pick(monkeypatch):

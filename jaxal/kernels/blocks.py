@@ -1,9 +1,9 @@
 """Passes over the pool in blocks of rows, so that memory is set by a byte budget and not by N."""
 
-import contextlib
-import contextvars
 import functools
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from contextvars import ContextVar
 from typing import Any, TypeVar
 
 import jax
@@ -18,6 +18,7 @@ from jaxal.kernels.pool_mesh import (
     on_own_rows,
 )
 from jaxal.kernels.progress import tell
+from jaxal.kernels.tracing import set_while
 from jaxal.typing import Array
 
 __all__ = [
@@ -34,21 +35,15 @@ S = TypeVar("S")
 T = TypeVar("T")
 
 DEFAULT_BLOCK_BYTES = 64 * 2**20
-_block_bytes = contextvars.ContextVar("block_bytes", default=DEFAULT_BLOCK_BYTES)
+_block_bytes = ContextVar("block_bytes", default=DEFAULT_BLOCK_BYTES)
 
 
-@contextlib.contextmanager
-def block_budget(num_bytes: int | None) -> Iterator[None]:
+def block_budget(num_bytes: int | None) -> AbstractContextManager[None]:
     """Set the byte budget of the blocks of every pass that is traced inside; None keeps what is set.
 
-    A budget is read while tracing only: a jitted function must also take it as a static argument, or it would go on
-    with the blocks of its first call. It never changes a value, only the memory that temporaries take.
+    A budget is read while tracing only (`set_while`). It never changes a value, only the memory that temporaries take.
     """
-    token = _block_bytes.set(_block_bytes.get() if num_bytes is None else num_bytes)
-    try:
-        yield
-    finally:
-        _block_bytes.reset(token)
+    return set_while(_block_bytes, _block_bytes.get() if num_bytes is None else num_bytes)
 
 
 def rows_per_block(bytes_per_row: int, num_rows: int, budget: int | None = None) -> int:

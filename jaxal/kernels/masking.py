@@ -6,7 +6,16 @@ import jax.numpy as jnp
 from jaxal.kernels.pool_mesh import current_mesh, first_own_row, gathered, pool_mesh
 from jaxal.typing import Array, Bool, Float, Int32
 
-__all__ = ["concatenate_picks", "first_argmax", "first_argmin", "lowest", "pick_mask", "picked_values", "top_values"]
+__all__ = [
+    "candidate_room",
+    "concatenate_picks",
+    "first_argmax",
+    "first_argmin",
+    "lowest",
+    "pick_mask",
+    "picked_values",
+    "top_values",
+]
 
 COLUMNS = 1024  # of the matrix that a long array is searched as
 ROOM_PER_PICK = 2  # rows that a partial sort has room for, so that some ties at its end do no harm
@@ -64,6 +73,11 @@ def top_values(values: Float[Array, " N"], num_values: int) -> tuple[Float[Array
     return jax.lax.optimization_barrier(largest), jax.lax.optimization_barrier(rows)
 
 
+def candidate_room(query_size: int) -> int:
+    """Derive how many rows to have room for where a few more than Q may come into question."""
+    return ROOM_PER_PICK * query_size + COLUMNS
+
+
 def lowest(
     keys: tuple[Array, ...], is_selectable: Bool[Array, " N"], num_wanted: Int32[Array, ""], query_size: int
 ) -> tuple[Int32[Array, " Q"], Bool[Array, " Q"]]:
@@ -98,7 +112,7 @@ def lowest(
 
         order = _sorted_rows(*gathered(mesh, own_lowest, keys, is_selectable), query_size, num_rows)
         return jnp.where(is_valid, order, num_rows), is_valid
-    room = ROOM_PER_PICK * query_size + COLUMNS
+    room = candidate_room(query_size)
     is_partial = query_size > 0 and room <= num_rows // 4 and bool(keys) and keys[0].dtype == jnp.float32
 
     def by_full_sort() -> Array:

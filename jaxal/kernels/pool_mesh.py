@@ -5,9 +5,9 @@ each device with the rows that lie there (`on_own_rows`), and never reads those 
 is left to the compiler, which adds the collectives itself.
 """
 
-import contextlib
-import contextvars
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from contextvars import ContextVar
 from typing import Any, TypeVar
 
 import jax
@@ -15,6 +15,7 @@ import jax.numpy as jnp
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
 from jaxal.kernels.progress import progress_to
+from jaxal.kernels.tracing import set_while
 from jaxal.typing import Array, Int32
 
 __all__ = [
@@ -39,25 +40,20 @@ BY_ROWS, EVERYWHERE = PartitionSpec(POOL_AXIS), PartitionSpec()
 
 T = TypeVar("T")
 
-_mesh: contextvars.ContextVar[Mesh | None] = contextvars.ContextVar("pool_mesh", default=None)
+_mesh: ContextVar[Mesh | None] = ContextVar("pool_mesh", default=None)
 
 
-@contextlib.contextmanager
-def pool_mesh(mesh: Mesh | None) -> Iterator[None]:
+def pool_mesh(mesh: Mesh | None) -> AbstractContextManager[None]:
     """Have every computation that is traced inside take the pool's rows as spread over a mesh; None for one device.
 
-    A mesh is read while tracing only: a jitted function must also take it as a static argument. It changes where work
-    is done; sums over rows may differ by rounding. It may span several processes, which must then run the same program.
+    A mesh is read while tracing only (`set_while`). It changes where work is done; sums over rows may differ by
+    rounding. It may span several processes, which must then run the same program.
 
     Args:
         mesh: with one axis, POOL_AXIS, of type Auto. N must be a multiple of its devices: fill a pool up with EXCLUDED
             rows (`strategies.spread_pool`).
     """
-    token = _mesh.set(mesh)
-    try:
-        yield
-    finally:
-        _mesh.reset(token)
+    return set_while(_mesh, mesh)
 
 
 def current_mesh() -> Mesh | None:

@@ -1,33 +1,29 @@
 """Word from inside a long computation of how far it has come."""
 
-import contextlib
-import contextvars
 import functools
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from contextvars import ContextVar
 
 import jax
 
+from jaxal.kernels.tracing import set_while
 from jaxal.typing import Array
 
 __all__ = ["Listener", "current_listener", "progress_to", "tell"]
 
 Listener = Callable[[str, int, int], None]  # (what is counted, how many are done, of how many)
 
-_listener: contextvars.ContextVar[Listener | None] = contextvars.ContextVar("listener", default=None)
+_listener: ContextVar[Listener | None] = ContextVar("listener", default=None)
 
 
-@contextlib.contextmanager
-def progress_to(listener: Listener | None) -> Iterator[None]:
+def progress_to(listener: Listener | None) -> AbstractContextManager[None]:
     """Have every computation that is traced inside tell the listener how far it has come; None for silence.
 
-    A listener is looked up while tracing only: a jitted function must also take it as a static argument. It is called
-    from threads of JAX's own, and a program that calls back cannot be kept in the compilation cache.
+    A listener is looked up while tracing only (`set_while`). It is called from threads of JAX's own, and a program that
+    calls back cannot be kept in the compilation cache.
     """
-    token = _listener.set(listener)
-    try:
-        yield
-    finally:
-        _listener.reset(token)
+    return set_while(_listener, listener)
 
 
 def current_listener() -> Listener | None:

@@ -99,8 +99,10 @@ def push_pull_table(
 
             def against(majority: Array, to_majority: Array) -> Array:
                 # a - b = (a² - b²) / (a + b), and a² - b² is a plain dot product: far from both centroids the
-                # difference of the distances themselves would be rounding alone.
-                dot = jnp.sum((2 * z - (pole + majority)[None]) * (majority - pole)[None], axis=1)
+                # difference of the distances themselves would be rounding alone. Seen from the pole, so that a common
+                # offset of the embeddings costs no digits.
+                way = (majority - pole)[None]
+                dot = jnp.sum((2 * (z - pole[None]) - way) * way, axis=1)
                 total = to_minority + to_majority
                 return jnp.where(total > 0, dot / jnp.where(total > 0, total, 1), 0)
 

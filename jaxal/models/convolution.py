@@ -9,7 +9,7 @@ from jax import lax
 from jaxal.models.depthwise import Padding
 from jaxal.typing import Array, Float
 
-__all__ = ["conv", "conv_by_columns", "conv_of_one_map", "native_conv", "pointwise_by_dot"]
+__all__ = ["conv", "conv_before_pool", "conv_by_columns", "conv_of_one_map", "native_conv", "pointwise_by_dot"]
 
 # Pixels of an output up to which columns are taken on CPU: there XLA's convolution takes up to a hundred times as long
 # (2×2 pixels, 512 maps), and at 16 pixels as long. Of larger outputs the columns are more than the product is worth.
@@ -71,6 +71,30 @@ def _backward(stride: int, padding: Padding, saved: tuple[Array, Array], dy: Arr
 
 
 conv_of_one_map.defvjp(_forward, _backward)
+
+
+def conv_before_pool(
+    x: Float[Array, "B H W maps"], kernel: Float[Array, "k k maps out"], padding: Padding, *, window: int, stride: int
+) -> list[Float[Array, "B h w out"]]:
+    """Convolve only where a pool looks: at the window² places of h × w windows, `stride` apart.
+
+    One array for each place, row by row of a window: to be compared number by number, which XLA does many times faster
+    on CPU than it finds the largest along an axis. One convolution makes all, with a kernel of k + window - 1 pixels
+    that holds a copy of the given one for each place and 0 beside it. Where stride exceeds window, what lies between
+    the windows is not computed at all.
+
+    Cost: (h/H)·(w/W)·(k + window - 1)²/k² · window² times the arithmetic of the convolution, but in products that are
+    window² times as wide, which for 8 maps are five times as fast on CPU.
+    """
+    (top, bottom), (left, right) = padding
+    height, width = _output_size(x, kernel, 1, padding)
+    places = [(row, column) for row in range(window) for column in range(window)]
+    spare = window - 1
+    moved = [jnp.pad(kernel, ((r, spare - r), (c, spare - c), (0, 0), (0, 0))) for r, c in places]
+    # What the last window leaves over is cut off by padding of less than 0.
+    cut = ((top, bottom - (height - window) % stride), (left, right - (width - window) % stride))
+    y = native_conv(x, jnp.concatenate(moved, axis=3), stride, cut)
+    return jnp.split(y, len(places), axis=3)
 
 
 def _shifted(x: Array, kernel: Array, stride: int, padding: Padding) -> list[Array]:

@@ -7,8 +7,8 @@ import jax.numpy as jnp
 
 from jaxal.config.strategies import MPPSConfig
 from jaxal.kernels.centroids import class_centroids
-from jaxal.kernels.masking import lowest, picked_values
-from jaxal.kernels.push_pull import push_pull_by_turns, push_pull_scores
+from jaxal.kernels.push_pull import push_pull_by_turns
+from jaxal.kernels.push_pull_search import lowest_push_pull
 from jaxal.kernels.unit_rows import unit_rows
 from jaxal.pool import Query, is_selectable
 from jaxal.strategies.core_set import cover
@@ -43,14 +43,9 @@ def mpps(config: MPPSConfig, *, num_classes: int) -> Strategy:
         num_wanted = num_to_pick(inputs, query_size)
 
         def push_pull() -> tuple[Query, Array]:
-            if config.minority == "round_robin":
-                indices, is_valid, score = push_pull_by_turns(
-                    embeddings, centroids, counts, selectable, num_wanted, query_size
-                )
-                return Query(indices, is_valid), score
-            score, to_minority = push_pull_scores(embeddings, centroids, counts)
-            query = Query(*lowest((score, to_minority), selectable, num_wanted, query_size))
-            return query, picked_values(score, query.indices, query.is_valid)
+            choose = push_pull_by_turns if config.minority == "round_robin" else lowest_push_pull
+            indices, is_valid, score = choose(embeddings, centroids, counts, selectable, num_wanted, query_size)
+            return Query(indices, is_valid), score
 
         def find_classes() -> tuple[Query, Array]:
             return cover(key, inputs._replace(embeddings=embeddings), query_size)

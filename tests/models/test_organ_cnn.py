@@ -1,6 +1,10 @@
 """The small CNN: its size is the study's, its factory is cached, its images must be large enough."""
 
+from unittest import mock
+
 import jax
+import jax.numpy as jnp
+import numpy as np
 import pytest
 
 from jaxal.config.models import OrganCNNConfig
@@ -53,3 +57,23 @@ def test_the_smallest_images_and_uneven_ones_are_taken():
         assert variables.params["hidden"]["kernel"].shape == (flat * 8, 16)
         images = jax.ShapeDtypeStruct((4, *shape), "uint8")
         assert jax.eval_shape(model.apply, variables, images).shape == (4, 2)
+
+
+@pytest.mark.parametrize("shape", [(28, 28, 1), (13, 8, 3), (5, 5, 1)])
+def test_what_no_pool_looks_at_is_left_out_on_cpu_and_changes_nothing(shape):
+    model, rng = make(4, shape, 3), np.random.default_rng(0)
+    variables = jax.tree.map(
+        # Statistics and scales of either sign: a maximum does not pass through a negative scale.
+        lambda leaf: leaf + rng.standard_normal(leaf.shape, dtype=np.float32),
+        model.init(jax.random.key(0)),
+    )
+    variables = variables._replace(batch_stats=jax.tree.map(jnp.abs, variables.batch_stats))
+    images = jnp.asarray(rng.integers(0, 256, (6, *shape)), jnp.uint8)
+    found = []
+    for backend in ("cpu", "gpu"):
+        with mock.patch.object(jax, "default_backend", lambda backend=backend: backend):
+            text = str(jax.make_jaxpr(lambda *given: model.embed(*given))(variables, images))
+            assert ("reduce_window" in text) == (backend == "gpu")
+            found.append(np.asarray(model.embed(variables, images)))
+    assert np.ptp(found[0]) > 0
+    np.testing.assert_allclose(found[0], found[1], rtol=1e-4, atol=1e-4 * np.max(found[1]))

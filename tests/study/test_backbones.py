@@ -9,47 +9,28 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 import tomli_w
-from safetensors.numpy import load_file, save
+from safetensors.numpy import load_file
 
 from jaxal.cli import main
-from jaxal.config.models import EfficientNetConfig
 from jaxal.config.reading import experiment_config, parse_study
 from jaxal.data import embedding_shards
 from jaxal.data.dataset import load_source, make_dataset
 from jaxal.data.embedding_manifest import digest_of, read_manifest
 from jaxal.errors import DataError, StoreError
 from jaxal.experiment import ask, make_experiment, start
-from jaxal.models.efficientnet import efficientnet
-from jaxal.models.efficientnet_table import VARIANTS, Stage
-from jaxal.models.weights import named_leaves
+from jaxal.models.efficientnet_table import VARIANTS
 from jaxal.study import StudyListener, prepare_study, run_study
 from jaxal.training.inference import embed_images
 
 from .conftest import outcome, tiny
+from .small_network import small_network, write_weights
 from .test_crashes import stop_after
-
-# Two short blocks: what matters here is the way to the network, not the network.
-SMALL = VARIANTS["lite0"]._replace(width=0.25, stages=(Stage(1, 3, 1, 1, 16), Stage(1, 3, 2, 2, 16)))
 
 
 @pytest.fixture(scope="module", autouse=True)
 def _small_network(tmp_path_factory):
-    with pytest.MonkeyPatch.context() as patched:
-        patched.setitem(VARIANTS, "lite0", SMALL)
-        patched.setenv("XDG_CACHE_HOME", str(tmp_path_factory.mktemp("cache")))
+    with small_network(tmp_path_factory.mktemp("cache")):
         yield
-
-
-def write_weights(path, seed=0):
-    """Write weights of three channels and five classes, with statistics that are not the neutral ones."""
-    shape = {"image_shape": (8, 8, 3), "num_classes": 5, "mean": (0.5,) * 3, "std": (0.25,) * 3}
-    variables = efficientnet(EfficientNetConfig(variant="lite0", drop_path=0.125), **shape).init(jax.random.key(seed))
-    rng = np.random.default_rng(seed)
-    named = {
-        name: np.asarray(leaf) if leaf.ndim > 1 else rng.uniform(0.5, 1.5, leaf.shape).astype(np.float32)
-        for name, leaf in named_leaves(variables).items()
-    }
-    path.write_bytes(save(named))
 
 
 @pytest.fixture(scope="module")

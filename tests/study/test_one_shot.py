@@ -14,7 +14,6 @@ from jaxal.data.dataset import load_source, make_dataset
 from jaxal.errors import DataError, StoreError
 from jaxal.experiment import make_experiment
 from jaxal.experiment.source import make_network
-from jaxal.models.efficientnet_table import VARIANTS
 from jaxal.models.pretrained import initial_variables
 from jaxal.study import StudyListener, prepare_study, run_study
 from jaxal.study.embedding import embed_study
@@ -22,7 +21,7 @@ from jaxal.study.source_classes import kept_source_shares
 from jaxal.training.inference import apply_images
 
 from .conftest import tiny
-from .test_backbones import SMALL, write_weights
+from .small_network import small_network, write_weights
 
 ENTROPY = {"kind": "entropy", "logits_of": "source", "inverted": True}
 SVM = {"classifier": "linear_svm", "batch_size": 16}
@@ -31,9 +30,7 @@ SVM = {"classifier": "linear_svm", "batch_size": 16}
 @pytest.fixture(scope="module")
 def weights(tmp_path_factory):
     """Weights of a small network of five classes, while it is known as lite0."""
-    with pytest.MonkeyPatch.context() as patched:
-        patched.setitem(VARIANTS, "lite0", SMALL)
-        patched.setenv("XDG_CACHE_HOME", str(tmp_path_factory.mktemp("cache")))
+    with small_network(tmp_path_factory.mktemp("cache")):
         path = tmp_path_factory.mktemp("weights") / "small.safetensors"
         write_weights(path)
         yield path

@@ -9,11 +9,10 @@ from PIL import Image
 
 from jaxal.cli import main
 from jaxal.config.family import load_family
-from jaxal.models.efficientnet_table import VARIANTS
 from jaxal.report.paper_tables import check_table
 from jaxal.report.printed import printed_table
 
-from .test_backbones import SMALL, write_weights
+from .small_network import small_network, write_weights
 
 PAPERS = Path(__file__).parents[2] / "configs" / "papers"
 DIGITS = ["--data.source.kind", "digits"]
@@ -28,9 +27,7 @@ def file_of(name):
 @pytest.fixture(scope="module", autouse=True)
 def _tiny_networks(tmp_path_factory):
     """Lite 0 is a network of five classes here, with weights of its own."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setitem(VARIANTS, "lite0", SMALL)
-        patch.setenv("XDG_CACHE_HOME", str(tmp_path_factory.mktemp("cache")))
+    with small_network(tmp_path_factory.mktemp("cache")):
         yield
 
 

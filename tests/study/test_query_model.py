@@ -12,12 +12,11 @@ from jaxal.config.reading import experiment_config, load_study, parse_study
 from jaxal.data.dataset import load_source, make_dataset
 from jaxal.errors import ConfigError
 from jaxal.experiment import ask, asked_rows, fitting, make_experiment, rounds, start, tell
-from jaxal.models.efficientnet_table import VARIANTS
 from jaxal.study import prepare_study, run_study
 from jaxal.training.trainer import FitResult
 
 from .conftest import tiny
-from .test_backbones import SMALL, write_weights
+from .small_network import small_network, write_weights
 
 NETWORK = {"kind": "efficientnet", "variant": "lite0", "init": "imagenet", "trunk": "frozen"}
 SCHEDULE = {"initial_size": 30, "query_size": 9, "num_rounds": 1}
@@ -33,9 +32,7 @@ def experiment_of(**changes):
 @pytest.fixture(scope="module")
 def models(tmp_path_factory):
     """Two small pretrained networks with frozen trunks, of which a machine is fitted in no time."""
-    with pytest.MonkeyPatch.context() as patched:
-        patched.setitem(VARIANTS, "lite0", SMALL)
-        patched.setenv("XDG_CACHE_HOME", str(tmp_path_factory.mktemp("cache")))
+    with small_network(tmp_path_factory.mktemp("cache")):
         folder = tmp_path_factory.mktemp("weights")
         for seed in (0, 1):
             write_weights(folder / f"{seed}.safetensors", seed)

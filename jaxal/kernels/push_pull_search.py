@@ -1,0 +1,141 @@
+"""The best rows by CB-DAL's Eq. 5, without measuring every row to the last digit.
+
+One matrix product says of every row between which bounds its score lies. Only rows whose lower bound is not beyond the
+Q-th smallest upper bound can be among the Q best; these few are scored by `push_pull_scores`, and ranked.
+"""
+
+import jax
+import jax.numpy as jnp
+
+from jaxal.kernels.blocks import map_row_blocks
+from jaxal.kernels.cached_blocks import rows_per_cached_block
+from jaxal.kernels.masking import candidate_room, lowest, picked_values, top_values
+from jaxal.kernels.nearest_center import product_tolerance
+from jaxal.kernels.pool_mesh import current_mesh, first_own_row, gathered, pool_mesh, take
+from jaxal.kernels.push_pull import majority_classes, minority_class, push_pull_scores
+from jaxal.typing import Array, Bool, Float, Int32
+
+__all__ = ["lowest_push_pull", "push_pull_bounds"]
+
+
+def lowest_push_pull(
+    embeddings: Float[Array, "N D"],
+    centroids: Float[Array, "C D"],
+    counts: Int32[Array, " C"],
+    is_selectable: Bool[Array, " N"],
+    num_wanted: Int32[Array, ""],
+    query_size: int,
+) -> tuple[Int32[Array, " Q"], Bool[Array, " Q"], Float[Array, " Q"]]:
+    """Pick the rows with the smallest scores of `push_pull_scores`.
+
+    Ties go to the row nearest to the minority centroid, then to the lowest row: as if all were scored and sorted.
+
+    Args:
+        embeddings: z.
+        centroids: μ, one row a class.
+        counts: n, the labels per class, each expected to be 1 or more.
+        is_selectable: rows that may be picked.
+        num_wanted: how many picks at most.
+        query_size: Q, static; may be 0 and may exceed N.
+
+    Returns:
+        (indices, is_valid, score): score is Eq. 5's; NaN on padding, whose indices hold N.
+
+    Cost: that of `push_pull_bounds`, a partial sort of N, and `push_pull_scores` of as many rows as the bounds leave,
+    some more than Q; of all rows where these are more than there is room for, as where most scores are alike.
+    """
+    num_rows = embeddings.shape[0]
+    mesh = current_mesh()
+    num_picks = jnp.minimum(jnp.minimum(num_wanted, query_size), jnp.sum(is_selectable, dtype=jnp.int32))
+    if mesh is None:
+        rows, keys = _lowest_here(embeddings, centroids, counts, is_selectable, query_size)
+    else:
+
+        def own_lowest(embeddings: Array, is_selectable: Array) -> tuple[Array, tuple[Array, Array]]:
+            num_own = embeddings.shape[0]
+            rows, keys = _lowest_here(embeddings, centroids, counts, is_selectable, min(query_size, num_own))
+            return jnp.where(rows < num_own, first_own_row(num_own) + rows, num_rows), keys
+
+        found, found_keys = gathered(mesh, own_lowest, embeddings, is_selectable)
+        with pool_mesh(None):  # the best of each device
+            places, is_pick = lowest(found_keys, found < num_rows, num_picks, query_size)
+        rows = jnp.where(is_pick, take(found, places), num_rows)
+        keys = take(found_keys, places)
+    is_valid = jnp.arange(query_size, dtype=jnp.int32) < num_picks
+    return jnp.where(is_valid, rows, num_rows), is_valid, jnp.where(is_valid, keys[0], jnp.nan)
+
+
+def _lowest_here(
+    embeddings: Array, centroids: Array, counts: Array, is_selectable: Array, query_size: int
+) -> tuple[Array, tuple[Array, Array]]:
+    """Rank the Q best rows of one device: (rows, N on padding; (score, distance to the minority))."""
+    num_rows = embeddings.shape[0]
+    room = candidate_room(query_size)
+
+    def among(rows: Array, embeddings: Array, is_open: Array) -> tuple[Array, tuple[Array, Array]]:
+        keys = push_pull_scores(embeddings, centroids, counts)
+        places, is_valid = lowest(keys, is_open, jnp.asarray(query_size, jnp.int32), query_size)
+        score, distance = (picked_values(key, places, is_valid) for key in keys)
+        return jnp.where(is_valid, take(rows, places), num_rows), (score, distance)
+
+    def among_all() -> tuple[Array, tuple[Array, Array]]:
+        return among(jnp.arange(num_rows, dtype=jnp.int32), embeddings, is_selectable)
+
+    if query_size == 0 or room > num_rows // 4:
+        return among_all()
+    low, high = push_pull_bounds(embeddings, centroids, counts)
+    descending = jnp.where(is_selectable & ~jnp.isnan(high), -high, -jnp.inf)
+    threshold = -top_values(descending, query_size)[0][-1]
+    is_near = is_selectable & ~(low > threshold)  # a bound that is no number leaves its row in
+
+    def among_near() -> tuple[Array, tuple[Array, Array]]:
+        (rows,) = jnp.nonzero(is_near, size=room, fill_value=num_rows)
+        rows = rows.astype(jnp.int32)
+        return among(rows, take(embeddings, rows), rows < num_rows)
+
+    return jax.lax.cond(jnp.sum(is_near, dtype=jnp.int32) <= room, among_near, among_all)
+
+
+def push_pull_bounds(
+    embeddings: Float[Array, "N D"], centroids: Float[Array, "C D"], counts: Int32[Array, " C"]
+) -> tuple[Float[Array, " N"], Float[Array, " N"]]:
+    """Bound what `push_pull_scores` says of each row from below and from above.
+
+    With y = z - μ_minor and v_c = μ_c - μ_minor, the score against class c is g / (‖y‖ + √(‖y‖² - g)) for
+    g = 2 y·v_c - ‖v_c‖², the difference of the squared distances: a product of the rows with the centroids, off by a
+    rounding error of known size. Rows of which nothing can be said have -∞ and +∞, or NaN.
+
+    Cost: one pass over the embeddings, O(NCD) in a matrix product.
+    """
+    num_rows, width = embeddings.shape
+    tolerance = 2 * product_tolerance(width)
+    # What the products that are summed may lose below the smallest float; where it counts, nothing is known.
+    lost = width * float(jnp.finfo(embeddings.dtype).tiny)
+    pole = centroids[minority_class(counts)]
+    ways = centroids - pole[None]
+    squared_ways = jnp.sum(jnp.square(ways), axis=1)
+    is_majority = majority_classes(counts)
+
+    def bound_block(z: Array) -> tuple[Array, Array]:
+        from_pole = z - pole[None]
+        squared = jnp.sum(jnp.square(from_pole), axis=1)[:, None]
+        gap = 2 * jnp.matmul(from_pole, ways.T, precision="highest") - squared_ways[None]
+        pull = jnp.sqrt(squared)
+        gap_error = tolerance * (2 * pull * jnp.sqrt(squared_ways)[None] + squared_ways[None]) + lost
+        squared_push = jnp.maximum(squared - gap, 0)
+        push = jnp.sqrt(squared_push)
+        # A root is off by the error of the square over the root, and by no more than about the root of that error.
+        push_error = gap_error + tolerance * squared
+        push_error = 1.5 * push_error / jnp.sqrt(jnp.maximum(squared_push, push_error))
+        total = pull + push
+        score = gap / total
+        error = 2 * (gap_error + jnp.abs(score) * (push_error + tolerance * pull)) / total
+        is_known = jnp.square(total) > lost / tolerance
+        low, high = jnp.where(is_known, score - error, -jnp.inf), jnp.where(is_known, score + error, jnp.inf)
+
+        def of_the_nearest(scores: Array) -> Array:
+            return jnp.max(jnp.where(is_majority[None], scores, -jnp.inf), axis=1)
+
+        return of_the_nearest(low), of_the_nearest(high)
+
+    return map_row_blocks(bound_block, (embeddings,), rows_per_cached_block(2 * 4 * width, num_rows))
