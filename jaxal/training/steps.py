@@ -45,9 +45,14 @@ class FitPlan(NamedTuple):
 
 def new_fit(config: TrainingConfig, variables: Variables) -> FitState:
     """Start a fit; where it is one of several devices, on all of them."""
-    optimizer = accumulated_direction(config.optimizer, config.num_parts).init(variables.params)
-    state, sharding = FitState(variables, optimizer, jnp.asarray(0, jnp.int32)), fit_sharding(config)
+    state = FitState(variables, _begin_optimizer(config, variables.params), jnp.asarray(0, jnp.int32))
+    sharding = fit_sharding(config)
     return state if sharding is None else spread_everywhere(state, sharding)
+
+
+@functools.partial(jax.jit, static_argnames="config")
+def _begin_optimizer(config: TrainingConfig, params: Any) -> Any:
+    return accumulated_direction(config.optimizer, config.num_parts).init(params)
 
 
 def _update(

@@ -9,7 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from jaxal import processes
-from jaxal.config.training import TrainingConfig
+from jaxal.config.training import Sampling, TrainingConfig
 from jaxal.data.loading import Images
 from jaxal.errors import InputError
 from jaxal.evaluation.metrics import Metrics, evaluate, is_better, selection_score
@@ -133,9 +133,8 @@ def fit(
     state = new_fit(config, variables)
     epoch = 0
     for epoch in range(1, num_epochs + 1):
-        epoch_key = jax.random.fold_in(shuffle_key, epoch)
-        batches = sampled_batches(
-            sampling, epoch_key, labels, class_counts, num_steps=max_steps, batch_size=config.batch_size
+        batches = _batches_of_epoch(
+            sampling, shuffle_key, epoch, labels, class_counts, num_steps=max_steps, batch_size=config.batch_size
         )
         state = run_epoch(model, config, state, noise_key, images, targets, batches, num_steps, plan)
         is_validated = epoch % config.validate_every == 0 or epoch == num_epochs
@@ -156,6 +155,21 @@ def fit(
     if validation is None:
         return FitResult(own_variables(sharding, state.variables), epoch, epoch)
     return FitResult(best.variables, int(best.epoch), epoch, plain_value(best.max_accuracy))
+
+
+@functools.partial(jax.jit, static_argnames=("sampling", "num_steps", "batch_size"))
+def _batches_of_epoch(
+    sampling: Sampling,
+    key: PRNGKey,
+    epoch: int | Array,
+    labels: Array,
+    class_counts: Array,
+    *,
+    num_steps: int,
+    batch_size: int,
+) -> Array:
+    epoch_key = jax.random.fold_in(key, epoch)
+    return sampled_batches(sampling, epoch_key, labels, class_counts, num_steps=num_steps, batch_size=batch_size)
 
 
 def _stops(config: TrainingConfig, epoch: int, best: _Best) -> bool:

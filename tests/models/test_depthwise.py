@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from jaxal.models.convolution import (
+    FEW_MAPS,
     conv,
     conv_before_pool,
     conv_by_columns,
@@ -131,15 +132,18 @@ def test_a_convolution_by_columns_or_of_one_map_is_a_convolution(convolve, maps,
 
 
 @pytest.mark.parametrize(("window", "stride"), [(2, 3), (2, 2), (3, 2), (1, 2)])
+@pytest.mark.parametrize("num_maps", [4, FEW_MAPS + 1])
 @pytest.mark.parametrize(("shape", "size", "padding"), [((9, 5), 3, even_padding(3)), ((7, 10), 2, ((0, 1), (1, 0)))])
-def test_a_convolution_before_a_pool_is_one_of_the_pixels_that_the_pool_sees(shape, size, padding, window, stride):
+def test_a_convolution_before_a_pool_is_one_of_the_pixels_that_the_pool_sees(
+    shape, size, padding, num_maps, window, stride
+):
     rng = np.random.default_rng(4)
     x = jnp.asarray(rng.standard_normal((2, *shape, 3), dtype=np.float32))
-    kernel = jnp.asarray(rng.standard_normal((size, size, 3, 4), dtype=np.float32))
+    kernel = jnp.asarray(rng.standard_normal((size, size, 3, num_maps), dtype=np.float32))
     y = np.asarray(native_conv(x, kernel, 1, padding))
     rows, columns = ((side - window) // stride + 1 for side in y.shape[1:3])
     seen = conv_before_pool(x, kernel, padding, window=window, stride=stride)
-    assert [each.shape for each in seen] == [(2, rows, columns, 4)] * window**2
+    assert [each.shape for each in seen] == [(2, rows, columns, num_maps)] * window**2
     for row, column, place in itertools.product(range(rows), range(columns), range(window**2)):
         pixel = y[:, row * stride + place // window, column * stride + place % window]
         np.testing.assert_allclose(seen[place][:, row, column], pixel, rtol=1e-5, atol=1e-5)

@@ -98,8 +98,7 @@ def play(strategy, inputs, truth, piece, state=None, budget=BUDGET):
         ("entropy", "max", 1),
         pytest.param("entropy", "max", 3, marks=pytest.mark.slow),
         ("entropy", "max", BUDGET),
-        ("core_set", "none", 1),
-        pytest.param("core_set", "none", BUDGET, marks=pytest.mark.slow),
+        *(pytest.param("core_set", "none", piece, marks=pytest.mark.slow) for piece in (1, BUDGET)),
         pytest.param("cb_dal", "max", 1, marks=pytest.mark.slow),
     ],
 )

@@ -107,7 +107,9 @@ def test_an_arm_s_own_model_other_seeds_and_other_folders(config, capsys, whole)
     assert "holds something else (emb, tiny.toml)" in capsys.readouterr().err
 
 
-@pytest.mark.parametrize(("kill", "code"), [("SIGKILL", -9), ("SIGTERM", 143), ("SIGINT", 130)])
+@pytest.mark.parametrize(
+    ("kill", "code"), [pytest.param("SIGKILL", -9, marks=pytest.mark.slow), ("SIGTERM", 143), ("SIGINT", 130)]
+)
 def test_a_stopped_command_goes_on_and_ends_with_the_same_bytes(config, tmp_path, capsys, whole, kill, code):
     """Killed at the fourteenth batch: six shards are there, and the batch of the seventh is lost."""
     if kill == "SIGKILL":

@@ -123,7 +123,7 @@ def test_processes_share_a_family(tmp_path, monkeypatch, capsys):
     family = tiny(
         processes=2,
         schedule={"initial_fraction": 0.05, "query_size": 9, "num_rounds": 1},
-        arms=[{"name": "entropy", "strategy": "entropy"}, {"name": "random", "strategy": "random"}],
+        arms=[{"name": "random", "strategy": "random"}],
         vary={"draw": [{"name": "a", "seeds": [0]}, {"name": "b", "seeds": [1]}]},
     )
     (tmp_path / "family.toml").write_text(tomli_w.dumps(family))
