@@ -163,7 +163,7 @@ def _joined(
 def _compiled_for(strategy: Strategy, query_size: int, arguments: Any, mesh: Mesh | None) -> Callable[..., Any]:
     """Compile a strategy's choice for arguments of these shapes, once."""
     leaves, structure = jax.tree.flatten(arguments)
-    layouts = tuple(None if mesh is None or leaf.is_fully_addressable else leaf.sharding for leaf in leaves)
+    layouts = tuple(leaf.sharding if len(leaf.sharding.device_set) > 1 else None for leaf in leaves)
     return _compile(strategy, query_size, tuple(map(jax.typeof, leaves)), layouts, structure, mesh)
 
 

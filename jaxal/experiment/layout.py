@@ -9,6 +9,7 @@ from jax.sharding import Mesh, NamedSharding, PartitionSpec
 from jaxal import processes
 from jaxal.kernels.pool_mesh import POOL_AXIS
 from jaxal.pool import EXCLUDED, PoolState
+from jaxal.strategies.spread_pool import local_mesh
 from jaxal.strategies.strategy import AcquisitionInputs, Strategy
 from jaxal.typing import Array
 
@@ -42,10 +43,11 @@ def one_device(num_rows: int) -> PoolLayout:
 
 
 def lay_out_pool(num_rows: int) -> PoolLayout:
-    """Share the rows out to the devices of all processes, in order; a single process keeps them on one device."""
-    if processes.num_processes() == 1:
+    """Share the rows out to the devices of all processes, in order; a single process on CPU keeps them on one."""
+    is_alone = processes.num_processes() == 1
+    mesh = local_mesh("devices", None) if is_alone else processes.all_devices(POOL_AXIS)
+    if mesh is None:
         return one_device(num_rows)
-    mesh = processes.all_devices(POOL_AXIS)
     return PoolLayout(num_rows, own_share(num_rows, mesh.size, processes.own_number(), processes.num_processes()), mesh)
 
 

@@ -16,13 +16,24 @@ def free_port():
         return probe.getsockname()[1]
 
 
-def begin(configs, workdir, *flags):
+# All devices share the pool of a single process, as on GPUs.
+ON_ALL_DEVICES = """
+import sys
+from jaxal.cli import main
+from jaxal.experiment import layout
+from jaxal.strategies.spread_pool import make_pool_mesh
+layout.local_mesh = lambda *_: make_pool_mesh()
+sys.exit(main(sys.argv[1:]))
+"""
+
+
+def begin(configs, workdir, *flags, program=("-m", "jaxal")):
     """Start one process for each config; returns them in the order of their numbers."""
     address = f"127.0.0.1:{free_port()}"
     together = ["--distributed", "--coordinator", address, "--num-processes", str(len(configs))]
     return [
         subprocess.Popen(
-            [sys.executable, "-m", "jaxal", "run", str(config), "--workdir", str(workdir), *flags]
+            [sys.executable, *program, "run", str(config), "--workdir", str(workdir), *flags]
             + ([*together, "--process", str(number)] if len(configs) > 1 else []),
             env=os.environ | {"JAX_PLATFORMS": "cpu"},
             stdout=subprocess.PIPE,

@@ -1,12 +1,13 @@
 """A study in several processes asks for what it asks for in one; when one process ends, all do."""
 
+import os
 import signal
 
 import numpy as np
 import pytest
 
 from tests.study.conftest import read_csv, tiny
-from tests.study.several_processes import asked, begin, end, write_config
+from tests.study.several_processes import ON_ALL_DEVICES, asked, begin, end, write_config
 from tests.study.test_every_strategy import NAMES
 
 ARMS = [{"name": name.strip(")").replace("(", "."), "strategy": name} for name in NAMES]
@@ -22,6 +23,12 @@ def study(**changes):
         "mc_dropout": {"num_draws": 4},
     }
     return tiny(**settings | changes)
+
+
+def give_devices(monkeypatch, number):
+    """Let each process that is started have so many devices."""
+    flags = f"{os.environ.get('XLA_FLAGS', '')} --xla_force_host_platform_device_count={number}"
+    monkeypatch.setenv("XLA_FLAGS", flags)
 
 
 @pytest.fixture(scope="module")
@@ -43,6 +50,15 @@ def test_every_strategy_asks_the_same_in_several_processes(alone, tmp_path, coun
     assert asked(tmp_path / "run") == asked(expected)
     assert (tmp_path / "run" / "metrics.csv").read_bytes() == (expected / "metrics.csv").read_bytes()
     assert all("round" not in said for said in messages[1:])
+
+
+@pytest.mark.slow
+def test_every_strategy_asks_the_same_on_several_devices_of_one_process(alone, tmp_path, monkeypatch):
+    config, expected = alone
+    give_devices(monkeypatch, 4)
+    codes, messages = end(begin([config], tmp_path / "run", program=("-c", ON_ALL_DEVICES)))
+    assert codes == [0], messages
+    assert asked(tmp_path / "run") == asked(expected)
 
 
 FEW = {"arms": [{"name": "core", "strategy": "core_set"}, {"name": "random", "strategy": "random"}]}
@@ -112,7 +128,7 @@ def test_a_fit_on_several_devices_agrees_with_that_on_one(tmp_path, count, devic
     config = write_config(tmp_path, study(arms=arms, training=training))
     codes, messages = end(begin([config], tmp_path / "alone"))
     assert codes == [0], messages
-    monkeypatch.setenv("XLA_FLAGS", f"--xla_force_host_platform_device_count={devices}")
+    give_devices(monkeypatch, devices)
     codes, messages = end(begin([config] * count, tmp_path / "run", "--training.data_parallel", "true"))
     assert codes == [0] * count, messages
     assert asked(tmp_path / "run") == asked(tmp_path / "alone")
