@@ -12,8 +12,10 @@ __all__ = [
     "first_argmax",
     "first_argmin",
     "lowest",
+    "may_be_lowest",
     "pick_mask",
     "picked_values",
+    "sorted_rows",
     "top_values",
 ]
 
@@ -110,35 +112,58 @@ def lowest(
             own_keys = tuple(key.at[rows].get(mode="clip") for key in keys)
             return own_keys, is_open, first_own_row(num_own) + rows
 
-        order = _sorted_rows(*gathered(mesh, own_lowest, keys, is_selectable), query_size, num_rows)
+        order, _ = sorted_rows(*gathered(mesh, own_lowest, keys, is_selectable), query_size, num_rows)
         return jnp.where(is_valid, order, num_rows), is_valid
     room = candidate_room(query_size)
     is_partial = query_size > 0 and room <= num_rows // 4 and bool(keys) and keys[0].dtype == jnp.float32
 
     def by_full_sort() -> Array:
-        return _sorted_rows(keys, is_selectable, jnp.arange(num_rows, dtype=jnp.int32), query_size, num_rows)
+        return sorted_rows(keys, is_selectable, jnp.arange(num_rows, dtype=jnp.int32), query_size, num_rows)[0]
 
     if not is_partial:
         order = by_full_sort()
     else:
-        # Behind every number: NaN, and then what may not be picked.
-        descending = jnp.where(is_selectable & ~jnp.isnan(keys[0]), -keys[0], -jnp.inf)
-        threshold = top_values(descending, query_size)[0][-1]
-        is_near = is_selectable & (descending >= threshold)
+        is_near = may_be_lowest(keys[0], keys[0], is_selectable, query_size)
 
         def by_partial_sort() -> Array:
             (rows,) = jnp.nonzero(is_near, size=room, fill_value=num_rows)
             rows = rows.astype(jnp.int32)
             near_keys = tuple(key.at[rows].get(mode="clip") for key in keys)
-            return _sorted_rows(near_keys, rows < num_rows, rows, query_size, num_rows)
+            return sorted_rows(near_keys, rows < num_rows, rows, query_size, num_rows)[0]
 
         order = jax.lax.cond(jnp.sum(is_near, dtype=jnp.int32) <= room, by_partial_sort, by_full_sort)
     return jnp.where(is_valid, order, num_rows), is_valid
 
 
-def _sorted_rows(keys: tuple[Array, ...], is_open: Array, rows: Array, query_size: int, padding: int) -> Array:
-    *_, order = jax.lax.sort((~is_open, *keys, rows), num_keys=len(keys) + 2)
-    return jnp.concatenate([order, jnp.full((max(query_size - len(order), 0),), padding, jnp.int32)])[:query_size]
+def may_be_lowest(
+    low: Float[Array, " N"], high: Float[Array, " N"], is_selectable: Bool[Array, " N"], query_size: int
+) -> Bool[Array, " N"]:
+    """Mark the selectable rows that may be among the Q lowest, of each of which a lower and an upper bound is known.
+
+    Those are the rows whose lower bound is not beyond the Q-th smallest upper bound; all where fewer can be picked. A
+    bound that is NaN leaves its row in.
+
+    Cost: a partial sort of N.
+    """
+    descending = jnp.where(is_selectable & ~jnp.isnan(high), -high, -jnp.inf)
+    threshold = -top_values(descending, query_size)[0][-1]
+    return is_selectable & ~(low > threshold)
+
+
+def sorted_rows(
+    keys: tuple[Array, ...], is_open: Bool[Array, " n"], rows: Int32[Array, " n"], query_size: int, padding: int
+) -> tuple[Int32[Array, " Q"], tuple[Array, ...]]:
+    """Sort rows by their keys, then by their numbers, those that are not open last; the first Q, and their keys.
+
+    Where there are fewer than Q, the padding given and 0 stand behind them.
+    """
+    _, *sorted_keys, order = jax.lax.sort((~is_open, *keys, rows), num_keys=len(keys) + 2)
+
+    def first(values: Array, filling: int) -> Array:
+        missing = jnp.full((max(query_size - len(values), 0),), filling, values.dtype)
+        return jnp.concatenate([values, missing])[:query_size]
+
+    return first(order, padding), tuple(first(key, 0) for key in sorted_keys)
 
 
 def picked_values(values: Array, indices: Int32[Array, " Q"], is_valid: Bool[Array, " Q"]) -> Array:

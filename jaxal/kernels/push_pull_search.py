@@ -9,9 +9,9 @@ import jax.numpy as jnp
 
 from jaxal.kernels.blocks import map_row_blocks
 from jaxal.kernels.cached_blocks import rows_per_cached_block
-from jaxal.kernels.masking import candidate_room, lowest, picked_values, top_values
+from jaxal.kernels.masking import candidate_room, lowest, may_be_lowest, picked_values, sorted_rows
 from jaxal.kernels.nearest_center import product_tolerance
-from jaxal.kernels.pool_mesh import current_mesh, first_own_row, gathered, pool_mesh, take
+from jaxal.kernels.pool_mesh import current_mesh, first_own_row, gathered, take
 from jaxal.kernels.push_pull import majority_classes, minority_class, push_pull_scores
 from jaxal.typing import Array, Bool, Float, Int32
 
@@ -28,7 +28,8 @@ def lowest_push_pull(
 ) -> tuple[Int32[Array, " Q"], Bool[Array, " Q"], Float[Array, " Q"]]:
     """Pick the rows with the smallest scores of `push_pull_scores`.
 
-    Ties go to the row nearest to the minority centroid, then to the lowest row: as if all were scored and sorted.
+    Ties go to the row nearest to the minority centroid, then to the lowest row: as if all were scored and sorted, but
+    for the last bits of scores, which may differ with the number of rows that are scored together.
 
     Args:
         embeddings: z.
@@ -42,56 +43,48 @@ def lowest_push_pull(
         (indices, is_valid, score): score is Eq. 5's; NaN on padding, whose indices hold N.
 
     Cost: that of `push_pull_bounds`, a partial sort of N, and `push_pull_scores` of as many rows as the bounds leave,
-    some more than Q; of all rows where these are more than there is room for, as where most scores are alike.
+    some more than Q; of all rows where these are more than there is room for, as where most scores are alike, and in
+    pools so small that it is no matter.
     """
-    num_rows = embeddings.shape[0]
-    mesh = current_mesh()
-    num_picks = jnp.minimum(jnp.minimum(num_wanted, query_size), jnp.sum(is_selectable, dtype=jnp.int32))
-    if mesh is None:
-        rows, keys = _lowest_here(embeddings, centroids, counts, is_selectable, query_size)
+    num_rows, mesh = embeddings.shape[0], current_mesh()
+    if mesh is None or query_size == 0:
+        rows, score, _ = _lowest_here(embeddings, centroids, counts, is_selectable, query_size)
     else:
 
-        def own_lowest(embeddings: Array, is_selectable: Array) -> tuple[Array, tuple[Array, Array]]:
+        def own_lowest(embeddings: Array, is_selectable: Array) -> tuple[tuple[Array, Array], Array, Array]:
             num_own = embeddings.shape[0]
-            rows, keys = _lowest_here(embeddings, centroids, counts, is_selectable, min(query_size, num_own))
-            return jnp.where(rows < num_own, first_own_row(num_own) + rows, num_rows), keys
+            most = min(query_size, num_own)
+            rows, score, distance = _lowest_here(embeddings, centroids, counts, is_selectable, most)
+            return (score, distance), rows < num_own, first_own_row(num_own) + rows
 
-        found, found_keys = gathered(mesh, own_lowest, embeddings, is_selectable)
-        with pool_mesh(None):  # the best of each device
-            places, is_pick = lowest(found_keys, found < num_rows, num_picks, query_size)
-        rows = jnp.where(is_pick, take(found, places), num_rows)
-        keys = take(found_keys, places)
+        found = gathered(mesh, own_lowest, embeddings, is_selectable)
+        rows, (score, _) = sorted_rows(*found, query_size, num_rows)
+    num_picks = jnp.minimum(num_wanted, jnp.sum(is_selectable, dtype=jnp.int32))
     is_valid = jnp.arange(query_size, dtype=jnp.int32) < num_picks
-    return jnp.where(is_valid, rows, num_rows), is_valid, jnp.where(is_valid, keys[0], jnp.nan)
+    return jnp.where(is_valid, rows, num_rows), is_valid, jnp.where(is_valid, score, jnp.nan)
 
 
 def _lowest_here(
     embeddings: Array, centroids: Array, counts: Array, is_selectable: Array, query_size: int
-) -> tuple[Array, tuple[Array, Array]]:
-    """Rank the Q best rows of one device: (rows, N on padding; (score, distance to the minority))."""
-    num_rows = embeddings.shape[0]
-    room = candidate_room(query_size)
+) -> tuple[Array, Array, Array]:
+    """Rank the Q best rows of one device: (rows, N on padding; scores; distances to the minority)."""
+    num_rows, room = embeddings.shape[0], candidate_room(query_size)
 
-    def among(rows: Array, embeddings: Array, is_open: Array) -> tuple[Array, tuple[Array, Array]]:
+    def among_all() -> tuple[Array, Array, Array]:
         keys = push_pull_scores(embeddings, centroids, counts)
-        places, is_valid = lowest(keys, is_open, jnp.asarray(query_size, jnp.int32), query_size)
-        score, distance = (picked_values(key, places, is_valid) for key in keys)
-        return jnp.where(is_valid, take(rows, places), num_rows), (score, distance)
-
-    def among_all() -> tuple[Array, tuple[Array, Array]]:
-        return among(jnp.arange(num_rows, dtype=jnp.int32), embeddings, is_selectable)
+        rows, is_valid = lowest(keys, is_selectable, jnp.asarray(query_size, jnp.int32), query_size)
+        return rows, picked_values(keys[0], rows, is_valid), picked_values(keys[1], rows, is_valid)
 
     if query_size == 0 or room > num_rows // 4:
         return among_all()
-    low, high = push_pull_bounds(embeddings, centroids, counts)
-    descending = jnp.where(is_selectable & ~jnp.isnan(high), -high, -jnp.inf)
-    threshold = -top_values(descending, query_size)[0][-1]
-    is_near = is_selectable & ~(low > threshold)  # a bound that is no number leaves its row in
+    is_near = may_be_lowest(*push_pull_bounds(embeddings, centroids, counts), is_selectable, query_size)
 
-    def among_near() -> tuple[Array, tuple[Array, Array]]:
-        (rows,) = jnp.nonzero(is_near, size=room, fill_value=num_rows)
-        rows = rows.astype(jnp.int32)
-        return among(rows, take(embeddings, rows), rows < num_rows)
+    def among_near() -> tuple[Array, Array, Array]:
+        (near,) = jnp.nonzero(is_near, size=room, fill_value=num_rows)
+        near = near.astype(jnp.int32)
+        keys = push_pull_scores(take(embeddings, near), centroids, counts)
+        rows, (score, distance) = sorted_rows(keys, near < num_rows, near, query_size, num_rows)
+        return rows, score, distance
 
     return jax.lax.cond(jnp.sum(is_near, dtype=jnp.int32) <= room, among_near, among_all)
 
@@ -108,9 +101,11 @@ def push_pull_bounds(
     Cost: one pass over the embeddings, O(NCD) in a matrix product.
     """
     num_rows, width = embeddings.shape
+    # The differences, and a few numbers for each class, over those of the row itself.
+    bytes_per_row = 4 * (2 * width + 4 * centroids.shape[0])
     tolerance = 2 * product_tolerance(width)
     # What the products that are summed may lose below the smallest float; where it counts, nothing is known.
-    lost = width * float(jnp.finfo(embeddings.dtype).tiny)
+    lost = 4 * width * float(jnp.finfo(embeddings.dtype).tiny)
     pole = centroids[minority_class(counts)]
     ways = centroids - pole[None]
     squared_ways = jnp.sum(jnp.square(ways), axis=1)
@@ -121,7 +116,7 @@ def push_pull_bounds(
         squared = jnp.sum(jnp.square(from_pole), axis=1)[:, None]
         gap = 2 * jnp.matmul(from_pole, ways.T, precision="highest") - squared_ways[None]
         pull = jnp.sqrt(squared)
-        gap_error = tolerance * (2 * pull * jnp.sqrt(squared_ways)[None] + squared_ways[None]) + lost
+        gap_error = tolerance * (2 * pull * jnp.sqrt(squared_ways + lost)[None] + squared_ways[None]) + lost
         squared_push = jnp.maximum(squared - gap, 0)
         push = jnp.sqrt(squared_push)
         # A root is off by the error of the square over the root, and by no more than about the root of that error.
@@ -138,4 +133,4 @@ def push_pull_bounds(
 
         return of_the_nearest(low), of_the_nearest(high)
 
-    return map_row_blocks(bound_block, (embeddings,), rows_per_cached_block(2 * 4 * width, num_rows))
+    return map_row_blocks(bound_block, (embeddings,), rows_per_cached_block(bytes_per_row, num_rows))

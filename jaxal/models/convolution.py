@@ -82,7 +82,7 @@ def conv_before_pool(
 
     One array for each place, row by row of a window: to be compared number by number, which XLA does many times faster
     on CPU than it finds the largest along an axis. What lies between the windows, where stride exceeds window, is not
-    computed at all.
+    computed at all. Padding must be less than k, and the convolution's result no smaller than a window.
 
     Cost: (h/H)·(w/W)·window² times the arithmetic of the convolution; for few maps 16/9 times that (k = 3, window = 2),
     in a product wide enough to be twice as fast on CPU all the same.

@@ -25,7 +25,7 @@ def linear(model: Model, *, dropout_rate: float, is_drawn: bool) -> Model:
         model: the network; its last layer is "classifier" among its parameters.
         dropout_rate: of embeddings in training.
         is_drawn: whether `model.init` draws the last layer at random and can be traced: then nothing else is drawn.
-            Otherwise the layer is taken from what it returns.
+            Otherwise the layer is the same for every key, and is taken once from what `model.init` returns.
 
     Returns:
         The model; with the same key it starts from the last layer that the network would start from.
@@ -35,10 +35,12 @@ def linear(model: Model, *, dropout_rate: float, is_drawn: bool) -> Model:
     def first_layer(key: PRNGKey) -> dict[str, Array]:
         return model.init(key).params["classifier"]
 
-    draw = jax.jit(first_layer) if is_drawn else first_layer
+    draw = jax.jit(first_layer)
+    given = functools.cache(lambda: first_layer(jax.random.key(0)))
 
     def init(key: PRNGKey) -> Variables:
-        return Variables({"classifier": draw(key)}, {})
+        # Copies of what is given: a fit donates what it begins with.
+        return Variables({"classifier": draw(key) if is_drawn else jax.tree.map(jnp.copy, given())}, {})
 
     def head(variables: Variables, z: Array) -> Array:
         layer = variables.params["classifier"]

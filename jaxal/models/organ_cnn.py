@@ -36,14 +36,14 @@ class ConvLayer(nnx.Module):
 
     def __init__(self, in_maps: int, out_maps: int, rngs: nnx.Rngs):
         convolve = _of_gray if in_maps == 1 else lax.conv_general_dilated
-        self.conv = nnx.Conv(in_maps, out_maps, (3, 3), padding=1, conv_general_dilated=convolve, rngs=rngs)
+        self.conv = nnx.Conv(in_maps, out_maps, (3, 3), padding=PADDING, conv_general_dilated=convolve, rngs=rngs)
         self.norm = nnx.BatchNorm(out_maps, momentum=0.9, epsilon=1e-5, rngs=rngs)
 
     def __call__(self, x: Array, *, is_training: bool) -> Array:
         """Map [B, H, W, in] to [B, H, W, out]."""
         return self.norm(nnx.relu(self.conv(x)), use_running_average=not is_training)
 
-    def pooled(self, x: Array, *, is_training: bool) -> Array:
+    def max_pooled(self, x: Array, *, is_training: bool) -> Array:
         """Map [B, H, W, in] to [B, h, w, out], max-pooled.
 
         In evaluation on CPU only what the pool looks at is computed, 4 of 9 pixels; batch norm in training wants all.
@@ -79,7 +79,7 @@ class OrganCNN(nnx.Module):
         x, is_training, last = images, key is not None, len(self.blocks) - 1
         for number, (first, second) in enumerate(self.blocks):
             x = first(x, is_training=is_training)
-            x = (second if number == last else second.pooled)(x, is_training=is_training)
+            x = (second if number == last else second.max_pooled)(x, is_training=is_training)
         x = nnx.relu(self.hidden(x.reshape(x.shape[0], -1)))
         return nnx.relu(self.bottleneck(x))
 

@@ -144,7 +144,10 @@ def initial_variables(model: Model, config: ModelConfig, key: PRNGKey) -> tuple[
     Raises:
         DataError: no weights are found, or they are damaged, refused, or do not fit the model.
     """
-    return _laid_over(model.init(key), config)
+    # Drawing takes seconds of compilation, for nothing where the weights have all there is.
+    report = check_weights(model, config)
+    is_drawn = not report.sha256 or bool(report.fresh)
+    return _laid_over(model.init(key) if is_drawn else jax.eval_shape(model.init, key), config)
 
 
 def check_weights(model: Model, config: ModelConfig) -> LoadReport:

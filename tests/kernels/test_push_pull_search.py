@@ -54,6 +54,18 @@ def test_every_score_lies_between_its_bounds(num_rows, dim, num_classes, seed, k
         assert np.all(expected <= high)
 
 
+def test_centroids_whose_differences_have_no_squares_bound_nothing_falsely():
+    rng = np.random.default_rng(5)
+    centroids = np.stack([np.zeros(40), 1e-20 * rng.normal(size=40)]).astype(np.float32)
+    embeddings = rng.normal(size=(500, 40))
+    embeddings -= np.outer(embeddings @ centroids[1], centroids[1]) / np.sum(centroids[1].astype(np.float64) ** 2)
+    given_arrays = (embeddings.astype(np.float32), centroids, np.array([1, 2], np.int32))
+    low, high = jax.device_get(bounds_jit(*given_arrays))
+    measured = np.asarray(scores_jit(*given_arrays)[0])
+    assert np.all(low <= measured)
+    assert np.all(measured <= high)
+
+
 def test_the_bounds_are_as_tight_as_the_rounding():
     rng = np.random.default_rng(0)
     embeddings, centroids = rows(rng, "normal", 500, 256), rows(rng, "normal", 4, 256)

@@ -9,9 +9,12 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from jax.sharding import NamedSharding
 
 from jaxal.kernels.blocks import block_budget
-from jaxal.kernels.pool_mesh import everywhere, pool_mesh
+from jaxal.kernels.masking import candidate_room
+from jaxal.kernels.pool_mesh import BY_ROWS, everywhere, pool_mesh
+from jaxal.kernels.push_pull_search import lowest_push_pull
 from jaxal.strategies.registry import make_strategy
 from jaxal.strategies.spread_pool import make_pool_mesh, spread_inputs
 
@@ -62,3 +65,32 @@ def test_a_pool_over_devices_is_asked_the_same(name):
 @pytest.mark.parametrize("name", VARIANTS)
 def test_fewer_rows_than_devices(name):
     assert_same_on_many(name, first_rows(make_inputs(4), NUM_FEW_ROWS)._replace(labels_left=jnp.asarray(2)), 2)
+
+
+@pytest.mark.parametrize("name", ["mpps", "cb_dal"])
+def test_a_query_of_one_leaves_nothing_for_some_stages(name):
+    assert_same_on_many(name, first_rows(make_inputs(5), NUM_ROWS), 1)
+
+
+def test_mpps_searches_by_bounds_on_each_device():
+    """Small integers, of which scores are the same in whatever shape; a device's rows may all tie."""
+    rng = np.random.default_rng(0)
+    num_own = 4 * candidate_room(Q) + 8
+    embeddings = rng.integers(-3, 4, (8 * num_own, 3)).astype(np.float32)
+    embeddings[num_own : 2 * num_own] = embeddings[0]
+    embeddings[-num_own:] = embeddings[:num_own]
+    poles = (np.array([[2, 0, 1], [0, 1, 0], [-1, 1, 1]], np.float32), np.array([9, 1, 5], np.int32))
+    is_selectable = rng.random(8 * num_own) < 0.5
+
+    @functools.partial(jax.jit, static_argnums=2)
+    def search(embeddings, is_selectable, mesh):
+        with pool_mesh(mesh):
+            return everywhere(lowest_push_pull(embeddings, *poles, is_selectable, jnp.int32(Q), Q))
+
+    expected = jax.device_get(search(embeddings, is_selectable, None))
+    assert expected[1].all()
+    for number in (2, 8):
+        mesh = make_pool_mesh(jax.devices()[:number])
+        by_rows = jax.device_put((embeddings, is_selectable), NamedSharding(mesh, BY_ROWS))
+        found = jax.device_get(search(*by_rows, mesh))
+        jax.tree.map(np.testing.assert_array_equal, found, expected)
