@@ -4,6 +4,7 @@ import functools
 import hashlib
 import importlib.util
 import re
+from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
 
@@ -15,7 +16,7 @@ from jaxal.errors import DataError
 from jaxal.models.model import Model, Variables
 from jaxal.models.weight_names import HEAD, find_naming, map_names
 from jaxal.models.weights import LoadReport, parse_weights, to_variables
-from jaxal.typing import PRNGKey
+from jaxal.typing import Array, PRNGKey
 
 __all__ = [
     "Normalization",
@@ -144,10 +145,24 @@ def initial_variables(model: Model, config: ModelConfig, key: PRNGKey) -> tuple[
     Raises:
         DataError: no weights are found, or they are damaged, refused, or do not fit the model.
     """
-    # Drawing takes seconds of compilation, for nothing where the weights have all there is.
-    report = check_weights(model, config)
-    is_drawn = not report.sha256 or bool(report.fresh)
-    return _laid_over(model.init(key) if is_drawn else jax.eval_shape(model.init, key), config)
+    variables, report = _laid_over(jax.eval_shape(model.init, key), config)
+    leaves, structure = jax.tree.flatten(variables)
+    is_missing = tuple(isinstance(leaf, jax.ShapeDtypeStruct) for leaf in leaves)
+    if not any(is_missing):
+        return variables, report
+    drawn = iter(_drawing(model, is_missing)(key))
+    leaves = [next(drawn) if missing else leaf for leaf, missing in zip(leaves, is_missing, strict=True)]
+    return structure.unflatten(leaves), report
+
+
+@functools.lru_cache(maxsize=16)
+def _drawing(model: Model, is_wanted: tuple[bool, ...]) -> Callable[[PRNGKey], list[Array]]:
+    """Draw some of a model's initial variables: what is not wanted is not compiled either, which takes seconds."""
+
+    def draw(key: PRNGKey) -> list[Array]:
+        return [leaf for leaf, wanted in zip(jax.tree.leaves(model.init(key)), is_wanted, strict=True) if wanted]
+
+    return jax.jit(draw)
 
 
 def check_weights(model: Model, config: ModelConfig) -> LoadReport:
