@@ -31,7 +31,8 @@ def moved(begin, end):
     return np.concatenate([np.ravel(leaf) for leaf in jax.tree.leaves(jax.tree.map(jnp.subtract, end, begin))])
 
 
-@pytest.mark.parametrize("name", ["resnet", pytest.param("b", marks=pytest.mark.slow)])
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["resnet", "b"])
 def test_a_network_trains_in_bfloat16(name):
     settings = QUIET if name == "b" else {}
     model = augmented(tiny(name, compute="bfloat16", **settings), AugmentationConfig(flips="both", rotation=10.0))

@@ -111,6 +111,7 @@ while True:
 """
 
 
+@pytest.mark.slow
 def test_kills_at_random_times_leave_only_steps_that_restore(tmp_path):
     template = {"weight": np.zeros((200, 200), np.float32), "labels": np.zeros(9, np.int32)}
     rng = random.Random(0)

@@ -92,6 +92,7 @@ def test_planted_clusters_have_their_turns_whatever_the_seed(num_labeled_in, exp
             assert distances[row] <= min(distances.values()) * (1 + 1e-5)
 
 
+@pytest.mark.slow
 def test_there_are_as_many_clusters_as_labels_and_picks():
     # With the default of up to 500 clusters, two labels and three picks make five, which are the blobs.
     strategy = typiclust(TypiClustConfig(), num_classes=C)

@@ -13,19 +13,15 @@ from .conftest import tiny
 NAMES = [name for name in STRATEGIES if name not in ("balanced", "budget_split")] + ["balanced(entropy)"]
 
 
-# Each is compiled anew: one that no other short test runs in a study, and with -m slow all.
-@pytest.mark.parametrize(
-    "names",
-    [["auto_fm"], pytest.param(NAMES, marks=pytest.mark.slow)],
-    ids=["one", "all"],
-)
-def test_every_strategy_runs_in_a_study_by_name(tmp_path, names):
-    arms = [{"name": name.strip(")").replace("(", "."), "strategy": name} for name in names]
+# Each is compiled anew.
+@pytest.mark.slow
+def test_every_strategy_runs_in_a_study_by_name(tmp_path):
+    arms = [{"name": name.strip(")").replace("(", "."), "strategy": name} for name in NAMES]
     schedule = {"initial_fraction": 0.1, "query_size": 5, "num_rounds": 1}
     training = {"num_epochs": 1, "batch_size": 16, "loss": "bce"}
     study = parse_study(tiny(seeds=[0], arms=arms, schedule=schedule, training=training, mc_dropout={"num_draws": 4}))
     result = run_study(study, tmp_path)
-    assert len(result.table) == 2 * len(names)
+    assert len(result.table) == 2 * len(NAMES)
     for arm in arms:
         lines = (tmp_path / arm["name"] / "seed-0" / "journal.jsonl").read_text().splitlines()
         asked = next(event for event in map(json.loads, lines) if event["event"] == "asked")

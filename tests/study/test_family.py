@@ -133,6 +133,7 @@ def test_a_finished_family_is_left_as_it_is(family, capsys):
     assert f"{cells(folder)['Scores <b>', 'Random', 'A']:.3f}" in captured.out
 
 
+@pytest.mark.slow
 def test_jobs_in_any_order_leave_what_one_run_does(family, tmp_path, capsys):
     path, folder, _ = family
     run = tmp_path / "run"

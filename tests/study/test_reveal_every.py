@@ -119,7 +119,7 @@ def test_balancing_differs_by_what_it_is_told(fitted):
     assert len(choices) == 3
 
 
-@pytest.mark.parametrize("every", [1, 5])
+@pytest.mark.parametrize("every", [1, pytest.param(5, marks=pytest.mark.slow)])
 def test_balancing_in_the_experiment_is_the_loop_over_labels(every, fitted):
     experiment, truth = experiment_of(every, BALANCED)
     alone, _ = experiment_of(None, "entropy")
