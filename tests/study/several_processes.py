@@ -27,8 +27,8 @@ sys.exit(main(sys.argv[1:]))
 """
 
 
-def begin(configs, workdir, *flags, program=("-m", "jaxal")):
-    """Start one process for each config; returns them in the order of their numbers."""
+def begin(configs, workdir, *flags, program=("-m", "jaxal"), hosts=None):
+    """Start one process for each config, each in a folder of its own if given; returns them by their numbers."""
     address = f"127.0.0.1:{free_port()}"
     together = ["--distributed", "--coordinator", address, "--num-processes", str(len(configs))]
     return [
@@ -36,6 +36,7 @@ def begin(configs, workdir, *flags, program=("-m", "jaxal")):
             [sys.executable, *program, "run", str(config), "--workdir", str(workdir), *flags]
             + ([*together, "--process", str(number)] if len(configs) > 1 else []),
             env=os.environ | {"JAX_PLATFORMS": "cpu"},
+            cwd=hosts and hosts[number],
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,

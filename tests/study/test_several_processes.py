@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from tests.study.conftest import read_csv, tiny
+from tests.study.made_images import write_folder
 from tests.study.several_processes import ON_ALL_DEVICES, asked, begin, end, write_config
 from tests.study.test_every_strategy import NAMES
 
@@ -74,15 +75,19 @@ def test_processes_of_different_studies_are_refused_before_anything_is_written(t
 
 
 @pytest.mark.slow
-def test_an_error_in_one_process_ends_the_other_with_its_words(tmp_path):
-    data = study()["data"] | {"source": {"kind": "folder", "path": str(tmp_path / "missing"), "image_size": 8}}
-    configs = [
-        write_config(tmp_path, study(**FEW), "0.toml"),
-        write_config(tmp_path, study(data=data, **FEW), "1.toml"),
-    ]
-    running = begin(configs, tmp_path / "run")
-    codes, messages = end(running)
+def test_an_error_in_one_process_ends_the_other_with_its_words(tmp_path, monkeypatch):
+    """The second host has no images where the config says they are."""
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    hosts = [tmp_path / "first", tmp_path / "second"]
+    for host in hosts:
+        host.mkdir()
+    write_folder(hosts[0] / "images")
+    data = {"source": {"kind": "folder", "path": "images", "image_size": 8}, "minority_class": "rare"}
+    split = {"validation_fraction": 0.2, "test_fraction": 0.2}
+    config = write_config(tmp_path, study(data=data | {"split": split}, **FEW))
+    codes, messages = end(begin([config] * 2, tmp_path / "run", hosts=hosts))
     assert codes == [1, 1], messages
+    assert "images" in messages[1]
     assert "process 1 on " in messages[0]
     assert "has ended" in messages[0]
 
