@@ -39,7 +39,7 @@ from jaxal.data.source import ImageSource, class_index, keep_classes, one_vs_res
 from jaxal.data.tfds.source import read_tfds
 from jaxal.errors import DataError
 
-__all__ = ["Dataset", "Part", "choose_parts", "load_source", "make_dataset", "parts_of"]
+__all__ = ["Dataset", "OnImages", "Part", "choose_parts", "load_source", "make_dataset", "parts_of"]
 
 OnImages = Callable[[int, int], None]
 

@@ -10,7 +10,7 @@ import numpy as np
 
 from jaxal import processes
 from jaxal.data.splits import hold_out, max_held_out
-from jaxal.evaluation.metrics import Metrics, evaluate, undefined
+from jaxal.evaluation.metrics import Metrics, accuracies, evaluate, undefined
 from jaxal.evaluation.rows import MetricRow, plain_value, pool_rows, split_rows, subgroup_rows
 from jaxal.experiment.asking import ask, asked_rows, padded_answers
 from jaxal.experiment.fitting import fit_round
@@ -153,16 +153,16 @@ def _scored(
         divided = thresholded(logits, counts) if thresholding else logits
         logits = logits if thresholding == "beside" else divided
 
-    def score(is_counted: Array, logits: Array | None = logits) -> Metrics:
+    def score(is_counted: Array) -> Metrics:
         if logits is None:  # no label has trained the network: a score would be what its random start happens to give
             return undefined(np.asarray(labels), np.asarray(is_counted), len(names))
         return jax.device_get(evaluate(logits, labels, is_counted, positive_class=experiment.minority))
 
     rows = list(split_rows(name, score(is_counted), names))
     if thresholding == "beside":
-        of_divided = score(is_counted, divided)
-        for metric in ("balanced_accuracy", "accuracy"):
-            rows.append(MetricRow(name, "", f"thresholded_{metric}", plain_value(getattr(of_divided, metric))))
+        of_divided = (jnp.nan, jnp.nan) if divided is None else accuracies(divided, labels, is_counted)
+        for metric, value in zip(("balanced_accuracy", "accuracy"), jax.device_get(of_divided), strict=True):
+            rows.append(MetricRow(name, "", f"thresholded_{metric}", plain_value(value)))
     for group, is_member in experiment.subgroups.get(name, {}).items():
         rows += subgroup_rows(f"{name}:{group}", score(is_counted & is_member), names)
     return rows

@@ -18,6 +18,7 @@ from jaxal.store import signals
 from jaxal.store.run_folder import CONFIG
 from jaxal.study.beside_paper import check_tables, is_begun, lay_tables, write_tables
 from jaxal.study.jobs import run_job
+from jaxal.study.opening import remembering
 from jaxal.study.plan import StudyPlan
 from jaxal.study.results import count_rounds, result_rows, run_folder
 from jaxal.study.runner import StudyListener, prepare_study, run_study
@@ -116,6 +117,7 @@ def run_family(
     workdir = _folder(family, workdir)
     processes.from_first("the folder", lambda: _refuse_other_folders(family, workdir))
     tables: tuple[LaidTable, ...] = ()
+    opening = remembering()
     name = ""
     with signals.handled():
         try:
@@ -124,7 +126,7 @@ def run_family(
             for number, (name, study) in enumerate(chosen, start=1):
                 if not (is_shared and is_whole(study, workdir / name)):
                     listener.on_member(name, number, len(chosen))
-                    run_study(study, workdir / name, listener)
+                    run_study(study, workdir / name, listener, opening=opening)
                     tables = _show(family, workdir) if processes.is_first() else ()
                     let_compiled_programs_go()
         except (JaxalError, KeyboardInterrupt, signals.Terminated) as error:

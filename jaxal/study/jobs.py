@@ -11,12 +11,10 @@ from jaxal.errors import ConfigError
 from jaxal.store import lock, run_folder, signals
 from jaxal.store.run_folder import CONFIG
 from jaxal.study import results
+from jaxal.study.opening import Opening, OpenStudy, environment_of, open_study
 from jaxal.study.plan import ArmPlan
 from jaxal.study.runner import (
-    OpenStudy,
     StudyListener,
-    environment_of,
-    open_study,
     polling,
     remaining_steps,
     run_arm,
@@ -67,7 +65,7 @@ def run_job(
             if results.has_finished(study, of_arm, seed, workdir):
                 return False
         # All that can be refused is refused before there is a folder.
-        opened = open_study(study, listener)
+        opened = open_study(study, listener.on_images)
         _join_run(workdir, text, document, environment_of(opened))
         if not is_begun:
             stack.enter_context(lock.hold(folder))
@@ -76,7 +74,9 @@ def run_job(
     return True
 
 
-def run_free_jobs(study: StudyConfig, workdir: Path, begin_at: float, listener: StudyListener) -> bool:
+def run_free_jobs(
+    study: StudyConfig, workdir: Path, begin_at: float, listener: StudyListener, opening: Opening
+) -> bool:
     """Run every arm and seed that is not finished and that nobody else is at; the data is opened once for all.
 
     Args:
@@ -84,6 +84,7 @@ def run_free_jobs(study: StudyConfig, workdir: Path, begin_at: float, listener: 
         workdir: the study's run folder.
         begin_at: in [0, 1): where in the list of jobs to begin, so that processes that share it seldom meet.
         listener: told of progress.
+        opening: opens the data.
 
     Returns:
         Whether all jobs are finished.
@@ -99,7 +100,7 @@ def run_free_jobs(study: StudyConfig, workdir: Path, begin_at: float, listener: 
         return [(arm, seed) for arm, seed in ordered if not results.has_finished(study, arm, seed, workdir)]
 
     if unfinished():
-        opened, text = open_study(study, listener), config_text(study)
+        opened, text = opening(study, listener.on_images), config_text(study)
         _join_run(workdir, text, tomllib.loads(text), environment_of(opened))
         listener.on_plan(opened.plan, remaining_steps(study, opened.plan.arms, study.seeds, workdir))
         for arm, seed in unfinished():

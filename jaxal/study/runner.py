@@ -8,15 +8,12 @@ from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import msgspec
-
 from jaxal import processes
 from jaxal.config.reading import config_text, experiment_config, recheck_study
 from jaxal.config.study import ArmConfig, StudyConfig
 from jaxal.config.tables import TableConfig
-from jaxal.data.dataset import Dataset, choose_parts, load_source, make_dataset
-from jaxal.data.source import ImageSource
-from jaxal.errors import DataError, InputError, JaxalError, StoreError
+from jaxal.data.dataset import Dataset
+from jaxal.errors import InputError, JaxalError, StoreError
 from jaxal.experiment import make_experiment
 from jaxal.models.weights import LoadReport
 from jaxal.report.external import external_rows
@@ -25,17 +22,15 @@ from jaxal.report.page import write_report
 from jaxal.store import lock, run_folder, signals
 from jaxal.study import results
 from jaxal.study.beside_paper import check_tables, lay_tables, write_tables
-from jaxal.study.environment import describe_environment, shared_facts
-from jaxal.study.plan import ArmPlan, StudyPlan, plan_study
+from jaxal.study.environment import shared_facts
+from jaxal.study.opening import Opening, environment_of, open_study
+from jaxal.study.plan import ArmPlan, StudyPlan
 from jaxal.study.report_inputs import collect_report
 from jaxal.study.rounds import recorded_rounds, run_rounds
 from jaxal.study.source_classes import keep_source_shares
 from jaxal.study.stopping import describe_stop, is_finished
 
 __all__ = ["StudyListener", "StudyResult", "prepare_study", "run_study"]
-
-# Beside the arms' names, of which none has brackets.
-SOURCE_MODEL = "(source model)"
 
 
 class StudyResult(NamedTuple):
@@ -58,49 +53,13 @@ class StudyListener(NamedTuple):
     on_embedded: Callable[[int, int], None] = lambda done, total: None  # images of one pass, of how many
 
 
-class OpenStudy(NamedTuple):
-    """A study whose data is open and which nothing speaks against."""
-
-    source: ImageSource
-    plan: StudyPlan
-    dataset_of: Callable[[int], Dataset]  # by seed
-
-
 def prepare_study(study: StudyConfig, listener: StudyListener | None = None) -> StudyPlan:
     """Open the data and count what the study would do; nothing is written, but resized images are cached.
 
     Raises:
         ConfigError, DataError: as `run_study`.
     """
-    return open_study(recheck_study(study), listener or StudyListener()).plan
-
-
-def open_study(study: StudyConfig, listener: StudyListener) -> OpenStudy:
-    """Open a study's data and plan it; nothing is written, but resized images are cached.
-
-    Raises:
-        ConfigError, DataError: as `run_study`.
-    """
-    source = load_source(study.data, listener.on_images)
-    _check_seeds(study, source)
-    plan = plan_study(study, make_dataset(source, study.data, study.seeds[0]))
-    # One minority for all seeds, also where whole groups shift the counts of a pool pruned to a profile.
-    data = msgspec.structs.replace(study.data, minority_class=plan.minority)
-    return OpenStudy(source, plan, functools.lru_cache(maxsize=1)(functools.partial(make_dataset, source, data)))
-
-
-def environment_of(opened: OpenStudy) -> dict[str, Any]:
-    """Describe what an open study is run with, as environment.json has it."""
-    return describe_environment(opened.source, _weights(opened.plan), _embeddings(opened.plan))
-
-
-def _check_seeds(study: StudyConfig, source: ImageSource) -> None:
-    """Refuse now what a later seed's split would be refused for in the middle of the study."""
-    for seed in study.seeds:
-        try:
-            choose_parts(source, study.data, seed)
-        except DataError as error:
-            raise DataError(f"seed {seed}: {error}") from error
+    return open_study(recheck_study(study), (listener or StudyListener()).on_images).plan
 
 
 def run_study(
@@ -108,6 +67,7 @@ def run_study(
     workdir: str | Path | None = None,
     listener: StudyListener | None = None,
     tables: Sequence[TableConfig] = (),
+    opening: Opening = open_study,
 ) -> StudyResult:
     """Run a study to its end, or go on where it was stopped.
 
@@ -121,6 +81,7 @@ def run_study(
             a finished study changes nothing.
         listener: told of progress.
         tables: laid beside a paper's, in report.html and tables.csv.
+        opening: opens the data; one that remembers spares opening it anew.
 
     Raises:
         ConfigError: the config contradicts itself, or a table does not fit what the paper prints or what the study has.
@@ -139,7 +100,7 @@ def run_study(
         stack.enter_context(processes.ending_together())
         listener = polling(listener, stack.enter_context(signals.handled()))
         # All that can be refused is refused before there is a folder.
-        opened = open_study(study, listener)
+        opened = opening(study, listener.on_images)
         plan, dataset_of = opened.plan, opened.dataset_of
         environment = environment_of(opened)
         processes.agree(shared_facts(text, environment))
@@ -216,20 +177,6 @@ def polling(listener: StudyListener, raise_if_stopped: Callable[[], None]) -> St
         listener.on_embedded(done, total)
 
     return listener._replace(on_steps=on_steps, on_images=on_images, on_embedded=on_embedded)
-
-
-def _weights(plan: StudyPlan) -> dict[str, str]:
-    """Return the SHA-256 of the pretrained weights of each arm that has any, and of the source model."""
-    found = [(arm.name, arm.model) for arm in plan.arms]
-    found += [(f"{arm.name} (query model)", arm.query_model) for arm in plan.arms if arm.query_model is not None]
-    sha256s = {name: model.weights.sha256 for name, model in found if model.weights.sha256}
-    source = next((arm.source for arm in plan.arms if arm.source is not None), None)
-    return sha256s if source is None else {SOURCE_MODEL: source.weights.sha256, **sha256s}
-
-
-def _embeddings(plan: StudyPlan) -> dict[str, str]:
-    """Return the SHA-256 of the given embeddings of each arm that reads them."""
-    return {arm.name: arm.embeddings_sha256 for arm in plan.arms if arm.embeddings_sha256}
 
 
 def run_arm(

@@ -18,6 +18,7 @@ from jaxal.errors import JaxalError
 from jaxal.store import lock, signals
 from jaxal.study.beside_paper import is_begun
 from jaxal.study.jobs import run_free_jobs
+from jaxal.study.opening import remembering
 from jaxal.study.results import has_finished
 from jaxal.study.runner import StudyListener, polling, run_study
 
@@ -115,15 +116,16 @@ def run_part(part: Part, listener: StudyListener) -> None:
     """
     share = part.number / part.num_processes
     first = int(share * len(part.members))
+    opening = remembering()
     with signals.handled() as raise_if_stopped:
         listener = polling(listener, raise_if_stopped)
         for place, (folder, study) in enumerate((*part.members[first:], *part.members[:first]), start=1):
             if len(part.members) > 1:
                 listener.on_member(folder.name, place, len(part.members))
-            is_finished = run_free_jobs(study, folder, share if len(part.members) == 1 else 0.0, listener)
+            is_finished = run_free_jobs(study, folder, share if len(part.members) == 1 else 0.0, listener, opening)
             if is_finished and len(part.members) > 1 and not is_whole(study, folder):
                 with contextlib.suppress(lock.HeldError):  # somebody else makes it
-                    run_study(study, folder)
+                    run_study(study, folder, opening=opening)
             let_compiled_programs_go()
 
 

@@ -11,7 +11,7 @@ from scipy.special import log_softmax, logsumexp, softmax
 from sklearn import metrics as reference
 
 from jaxal.errors import InputError
-from jaxal.evaluation.metrics import ClassMetrics, Metrics, evaluate, is_better, selection_score, undefined
+from jaxal.evaluation.metrics import ClassMetrics, Metrics, accuracies, evaluate, is_better, selection_score, undefined
 from jaxal.evaluation.ranking import auroc_one_vs_rest, average_precision_one_vs_rest
 
 # N and C of every compiled case: rows not a multiple of anything, and more classes than rows.
@@ -101,6 +101,8 @@ def test_equals_scikit_learn(num_rows, num_classes):
             warnings.simplefilter("ignore")  # scikit-learn warns about absent classes
             expected = expected_metrics(logits, labels, is_counted, positive_class=1)
         jax.tree.map(lambda a, e: np.testing.assert_allclose(a, e, rtol=1e-6, atol=1e-6), actual, expected)
+        alone = accuracies(jnp.asarray(logits), jnp.asarray(labels), jnp.asarray(is_counted))
+        np.testing.assert_array_equal(alone, (actual.balanced_accuracy, actual.accuracy))
         num_compared += 1
         num_undefined += bool(np.isnan(expected.auroc))
         num_tied += len(np.unique(logits[is_counted], axis=0)) < is_counted.sum()

@@ -192,7 +192,7 @@ def test_a_stop_within_a_member_renews_the_familys_files(family, tmp_path, monke
     path, folder, half = family
     shutil.copytree(half, tmp_path / "run")
 
-    def stopping(study, workdir, *_):  # the first member's last round is finished when Ctrl-C comes
+    def stopping(study, workdir, *_, **__):  # the first member's last round is finished when Ctrl-C comes
         shutil.copytree(folder / "first", workdir)
         raise KeyboardInterrupt
 
@@ -218,7 +218,7 @@ def test_members_that_are_not_there_and_folders_of_others_are_refused(family, tm
 def test_a_member_run_by_another_config_has_empty_cells(family, tmp_path, monkeypatch):
     path, folder, _ = family
     shutil.copytree(folder, tmp_path / "run")
-    monkeypatch.setattr(jaxal.study.family, "run_study", lambda *_: None)  # it has nothing left to do
+    monkeypatch.setattr(jaxal.study.family, "run_study", lambda *_, **__: None)  # it has nothing left to do
     values = ["--vary.draw.1.seeds", "[2]"]
     assert main(["run", str(path), "--workdir", str(tmp_path / "run"), "--only", "first", *values]) == 0
     ours = cells(tmp_path / "run")

@@ -14,7 +14,7 @@ from jaxal.data.dataset import load_source
 from jaxal.data.loading import NUM_THREADS, PREFETCH
 from jaxal.errors import DataError
 from jaxal.store import checkpoints
-from jaxal.study import run_study, runner
+from jaxal.study import opening, run_study
 from jaxal.study.runner import StudyListener
 from tests.study.conftest import outcome, tiny
 
@@ -57,7 +57,7 @@ def alive(monkeypatch):
         source = load_source(*arguments)
         return source._replace(read=counted.watch(source.read))
 
-    monkeypatch.setattr(runner, "load_source", load_and_watch)
+    monkeypatch.setattr(opening, "load_source", load_and_watch)
     return counted
 
 
@@ -117,7 +117,7 @@ def test_a_crash_amid_streamed_images_changes_nothing(finished, tmp_path, monkey
         return source._replace(read=dying)
 
     with monkeypatch.context() as patched:
-        patched.setattr(runner, "load_source", load_and_crash)
+        patched.setattr(opening, "load_source", load_and_crash)
         with pytest.raises(type(error)) as caught:
             run_study(streamed(), tmp_path / "run")
     assert caught.value is error
