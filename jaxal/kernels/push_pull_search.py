@@ -4,10 +4,12 @@ One matrix product says of every row between which bounds its score lies. Only r
 Q-th smallest upper bound can be among the Q best; these few are scored by `push_pull_scores`, and ranked.
 """
 
+import functools
+
 import jax
 import jax.numpy as jnp
 
-from jaxal.kernels.blocks import map_row_blocks
+from jaxal.kernels.blocks import map_row_blocks, rows_per_block
 from jaxal.kernels.cached_blocks import rows_per_cached_block
 from jaxal.kernels.masking import candidate_room, lowest, may_be_lowest, picked_values, sorted_rows
 from jaxal.kernels.nearest_center import product_tolerance
@@ -16,6 +18,10 @@ from jaxal.kernels.push_pull import majority_classes, minority_class, push_pull_
 from jaxal.typing import Array, Bool, Float, Int32
 
 __all__ = ["lowest_push_pull", "push_pull_bounds"]
+
+# So many times as far from the origin as rows are from the minority, in the mean of some of them, and products with the
+# rows themselves still tell nearly as much as products with the differences.
+FARTHEST_ORIGIN, SAMPLE_ROWS = 4.0, 256
 
 
 def lowest_push_pull(
@@ -98,39 +104,63 @@ def push_pull_bounds(
     g = 2 y·v_c - ‖v_c‖², the difference of the squared distances: a product of the rows with the centroids, off by a
     rounding error of known size. Rows of which nothing can be said have -∞ and +∞, or NaN.
 
-    Cost: one pass over the embeddings, O(NCD) in a matrix product.
+    Cost: ‖y‖² and a matrix product, O(NCD), each a pass over the embeddings as they lie: y·v_c = z·v_c - μ_minor·v_c.
+    Where embeddings lie far from the origin for how far apart they are, that would lose too many digits, and where a
+    few numbers for every row and class are beyond the block budget there is no room: then y is formed, block by block.
     """
     num_rows, width = embeddings.shape
-    # The differences, and a few numbers for each class, over those of the row itself.
-    bytes_per_row = 4 * (2 * width + 4 * centroids.shape[0])
-    tolerance = 2 * product_tolerance(width)
-    # What the products that are summed may lose below the smallest float; where it counts, nothing is known.
-    lost = 4 * width * float(jnp.finfo(embeddings.dtype).tiny)
+    numbers_per_row = 8 * centroids.shape[0]
     pole = centroids[minority_class(counts)]
     ways = centroids - pole[None]
-    squared_ways = jnp.sum(jnp.square(ways), axis=1)
-    is_majority = majority_classes(counts)
+    bounds = functools.partial(_bounds, centroids=centroids, counts=counts, width=width)
 
-    def bound_block(z: Array) -> tuple[Array, Array]:
-        from_pole = z - pole[None]
-        squared = jnp.sum(jnp.square(from_pole), axis=1)[:, None]
-        gap = 2 * jnp.matmul(from_pole, ways.T, precision="highest") - squared_ways[None]
-        pull = jnp.sqrt(squared)
-        gap_error = tolerance * (2 * pull * jnp.sqrt(squared_ways + lost)[None] + squared_ways[None]) + lost
-        squared_push = jnp.maximum(squared - gap, 0)
-        push = jnp.sqrt(squared_push)
-        # A root is off by the error of the square over the root, and by no more than about the root of that error.
-        push_error = gap_error + tolerance * squared
-        push_error = 1.5 * push_error / jnp.sqrt(jnp.maximum(squared_push, push_error))
-        total = pull + push
-        score = gap / total
-        error = 2 * (gap_error + jnp.abs(score) * (push_error + tolerance * pull)) / total
-        is_known = jnp.square(total) > lost / tolerance
-        low, high = jnp.where(is_known, score - error, -jnp.inf), jnp.where(is_known, score + error, jnp.inf)
+    def from_pole(z: Array) -> tuple[Array, Array]:
+        y = z - pole[None]
+        squared = jnp.sum(jnp.square(y), axis=1)
+        return bounds(squared, jnp.matmul(y, ways.T, precision="highest"), jnp.sqrt(squared))
 
-        def of_the_nearest(scores: Array) -> Array:
-            return jnp.max(jnp.where(is_majority[None], scores, -jnp.inf), axis=1)
+    def as_they_lie(z: Array) -> tuple[Array, Array]:
+        squared = jnp.sum(jnp.square(z - pole[None]), axis=1)
+        product = jnp.matmul(z, ways.T, precision="highest") - jnp.sum(ways * pole[None], axis=1)[None]
+        return bounds(squared, product, jnp.sqrt(squared) + 2 * jnp.linalg.norm(pole))
 
-        return of_the_nearest(low), of_the_nearest(high)
+    def in_blocks() -> tuple[Array, Array]:
+        block_size = rows_per_cached_block(4 * (2 * width + numbers_per_row), num_rows)
+        return map_row_blocks(from_pole, (embeddings,), block_size)
 
-    return map_row_blocks(bound_block, (embeddings,), rows_per_cached_block(bytes_per_row, num_rows))
+    if rows_per_block(4 * numbers_per_row, num_rows) < num_rows:
+        return in_blocks()
+    some = take(embeddings, jnp.arange(min(num_rows, SAMPLE_ROWS), dtype=jnp.int32))
+    spread = jnp.mean(jnp.sum(jnp.square(some - pole[None]), axis=1))
+    is_near_origin = jnp.sum(jnp.square(pole)) <= FARTHEST_ORIGIN**2 * spread
+    return jax.lax.cond(is_near_origin, lambda: map_row_blocks(as_they_lie, (embeddings,), num_rows), in_blocks)
+
+
+def _bounds(
+    squared: Array, product: Array, longest: Array, *, centroids: Array, counts: Array, width: int
+) -> tuple[Array, Array]:
+    """Bound the scores of rows of known ‖y‖², y·v_c, and the longest of the vectors that were multiplied for it."""
+    tolerance = 2 * product_tolerance(width)
+    # What the products that are summed may lose below the smallest float; where it counts, nothing is known.
+    lost = 4 * width * float(jnp.finfo(squared.dtype).tiny)
+    ways = centroids - centroids[minority_class(counts)][None]
+    squared_ways = jnp.sum(jnp.square(ways), axis=1)[None]
+    squared, longest = squared[:, None], longest[:, None]
+    gap = 2 * product - squared_ways
+    pull = jnp.sqrt(squared)
+    gap_error = tolerance * (2 * longest * jnp.sqrt(squared_ways + lost) + squared_ways) + lost
+    squared_push = jnp.maximum(squared - gap, 0)
+    push = jnp.sqrt(squared_push)
+    # A root is off by the error of the square over the root, and by no more than about the root of that error.
+    push_error = gap_error + tolerance * squared
+    push_error = 1.5 * push_error / jnp.sqrt(jnp.maximum(squared_push, push_error))
+    total = pull + push
+    score = gap / total
+    error = 2 * (gap_error + jnp.abs(score) * (push_error + tolerance * pull)) / total
+    is_known = jnp.square(total) > lost / tolerance
+    low, high = jnp.where(is_known, score - error, -jnp.inf), jnp.where(is_known, score + error, jnp.inf)
+
+    def of_the_nearest(scores: Array) -> Array:
+        return jnp.max(jnp.where(majority_classes(counts)[None], scores, -jnp.inf), axis=1)
+
+    return of_the_nearest(low), of_the_nearest(high)
