@@ -97,9 +97,8 @@ def findings(folder: Path) -> str:
     by_method = {method: float(np.mean(differences)) for method, differences in lowered.items()}
     lines = [
         methods_table(folder, found, ir),
-        "",
-        "G is G_AL, the paper's in brackets. Classes found are of 50 labels and ir of 200, in Food-101's place. Intervals of"
-        " 95 % over seeds. Put here by `scripts/aggarwal_findings.py`.",
+        "G is G_AL, the paper's in brackets. Classes found are of 50 labels and ir of 200, in Food-101's place. Intervals"
+        " are of 95 %, over seeds. Put here by `scripts/aggarwal_findings.py`.",
         "",
         f"* Balancing lowers ir in {int(np.sum(every < 0))} of {len(every)} pairs, by {-every.mean():.2f} in the mean;"
         " by method "
@@ -120,9 +119,8 @@ def findings(folder: Path) -> str:
     gains = read_gains(folder)
     names = [method.replace("core_set", "core-set") for method in METHODS]
     raised = {name: float(gains[AFTER, name]["ours"]) - float(gains[BEFORE, name]["ours"]) for name in names}
-    lines.append(
-        "* G_AL by balancing: " + ", ".join(f"`{name}` {value + 0.0:+.2f}" for name, value in raised.items()) + "."
-    )
+    changes = ", ".join(f"`{name}` {round(value, 2) + 0.0:+.2f}" for name, value in raised.items())
+    lines.append(f"* G_AL by balancing: {changes}.")
     thresholded = [float(gains[BEFORE.replace(".", " with thresholding.", 1), name]["ours"]) for name in names]
     lines.append(f"* Thresholded, before balancing: G_AL from {min(thresholded):.2f} to {max(thresholded):.2f}.")
     bare = np.mean([float(gains[NO_DENOMINATOR, name]["ours"]) for name in names])
