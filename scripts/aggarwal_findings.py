@@ -97,8 +97,8 @@ def findings(folder: Path) -> str:
     by_method = {method: float(np.mean(differences)) for method, differences in lowered.items()}
     lines = [
         methods_table(folder, found, ir),
-        "G is G_AL, the paper's in brackets. Classes found are of 50 labels and ir of 200, in Food-101's place. Intervals"
-        " are of 95 %, over seeds. Put here by `scripts/aggarwal_findings.py`.",
+        "G is G_AL, the paper's in brackets. Classes found are of 50 labels and ir of 200, in Food-101's place."
+        " Intervals are of 95 %, over seeds. Put here by `scripts/aggarwal_findings.py`.",
         "",
         f"* Balancing lowers ir in {int(np.sum(every < 0))} of {len(every)} pairs, by {-every.mean():.2f} in the mean;"
         " by method "
