@@ -46,19 +46,21 @@ def remembering() -> Opening:
 
     The members of a family mostly have one source; and what one process has run it opens again for the report.
     """
-    studies: dict[StudyConfig, OpenStudy] = {}
-    sources: dict[Any, ImageSource] = {}
+    # Compared, not hashed: configs may hold tables.
+    last_study: tuple[StudyConfig, OpenStudy] | None = None
+    last_source: tuple[Any, ImageSource] | None = None
 
     def open_or_recall(study: StudyConfig, on_images: OnImages) -> OpenStudy:
-        if study not in studies:
+        nonlocal last_study, last_source
+        if last_study is None or last_study[0] != study:
             data = study.data
             facts = (data.source, data.classes, data.one_vs_rest, data.minority_class)  # all that load_source looks at
-            if facts not in sources:
-                sources.clear()
-                sources[facts] = load_source(data, on_images)
-            studies.clear()
-            studies[study] = _planned(study, sources[facts])
-        return studies[study]
+            if last_source is None or last_source[0] != facts:
+                last_source = None  # its memory is free before the next takes its own
+                last_source = facts, load_source(data, on_images)
+            last_study = None
+            last_study = study, _planned(study, last_source[1])
+        return last_study[1]
 
     return open_or_recall
 

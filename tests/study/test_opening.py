@@ -36,6 +36,14 @@ def test_a_study_and_its_source_are_opened_once_in_succession(num_loads):
     assert num_loads() == 2
 
 
+def test_a_study_that_cannot_be_hashed_is_remembered_too(num_loads):
+    counts = {"kind": "counts", "counts": {"rest": 100, "8": 10}, "parts": "pool"}
+    study = parse_study(tiny(data=tiny()["data"] | {"imbalance": counts}))
+    open_study = opening.remembering()
+    assert open_study(study, ignore) is open_study(study, ignore)
+    assert num_loads() == 1
+
+
 @pytest.mark.parametrize("changed", [{"one_vs_rest": "3"}, {"classes": ["1", "3", "8"]}])
 def test_other_data_is_opened_anew(num_loads, changed):
     open_study, study = opening.remembering(), parse_study(tiny())
