@@ -7,10 +7,12 @@ from pathlib import Path
 os.environ.setdefault("JAX_PLATFORMS", "cpu")
 # Nearly all of the suite's time is compilation, and this saves half of it; the mathematics is the same. With
 # XLA_FLAGS="" in the environment, functions are compiled as for users: so before a release.
-FAST_COMPILATION = ["--xla_backend_optimization_level=0"]
-if version("jaxlib").startswith("0.10."):  # a flag that XLA does not know would end the process
-    FAST_COMPILATION.append("--xla_cpu_use_fusion_emitters=false")
-os.environ.setdefault("XLA_FLAGS", " ".join(FAST_COMPILATION))
+os.environ.setdefault(
+    "XLA_FLAGS",
+    "--xla_backend_optimization_level=0"
+    # Unknown to another XLA, a flag would end the process.
+    + (" --xla_cpu_use_fusion_emitters=false" if version("jaxlib").startswith("0.10.") else ""),
+)
 # Of the commands that tests run: their compiled functions have no place in the user's cache folder.
 os.environ["JAXAL_COMPILATION_CACHE"] = "off"
 
