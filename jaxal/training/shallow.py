@@ -105,12 +105,15 @@ def linear_svm(
     points, classes = left * lengths, np.unique(labels)
     fold_of, num_folds = stratified_folds(labels, seed)
     penalty, accuracy = 1.0, None
-    if num_folds:
-        predicted = _held_out_predictions(points, labels, fold_of, num_folds)
-        accuracies = [balanced_accuracy(predicted[each], labels) for each in PENALTIES]
-        best = int(np.argmax(accuracies))
-        penalty, accuracy = PENALTIES[best], accuracies[best]
-    machines = _machines(points, labels, penalty, TOLERANCE, _is_dual(points))
+    with warnings.catch_warnings():
+        # What comes to no end is tried another way, or judged by what it predicts, as any other.
+        warnings.filterwarnings("ignore", "Liblinear failed to converge")
+        if num_folds:
+            predicted = _held_out_predictions(points, labels, fold_of, num_folds)
+            accuracies = [balanced_accuracy(predicted[each], labels) for each in PENALTIES]
+            best = int(np.argmax(accuracies))
+            penalty, accuracy = PENALTIES[best], accuracies[best]
+        machines = _machines(points, labels, penalty, is_kept=True)
     weight = np.zeros((embeddings.shape[1], num_classes), np.float32)
     bias = np.full(num_classes, UNSEEN, np.float32)
     coefficients = machines.coef_ @ basis / scale
@@ -128,38 +131,35 @@ def _held_out_predictions(
 ) -> dict[float, np.ndarray]:
     """Predict each row by the machines that have not seen it; for each C."""
 
-    is_dual = _is_dual(points)
-    tolerance = DUAL_TOLERANCE if is_dual else PRIMAL_TOLERANCE
-
     def predict(job: tuple[float, int]) -> np.ndarray:
         penalty, fold = job
         is_held = fold_of == fold
-        machines = _machines(points[~is_held], labels[~is_held], penalty, tolerance, is_dual)
+        machines = _machines(points[~is_held], labels[~is_held], penalty, is_kept=False)
         return machines.predict(points[is_held])
 
     predicted = {each: np.empty_like(labels) for each in PENALTIES}
     jobs = list(itertools.product(PENALTIES, range(num_folds)))
-    with warnings.catch_warnings():
-        # A C whose machines come to no end in time is judged by what they predict, as any other.
-        warnings.filterwarnings("ignore", "Liblinear failed to converge")
-        for (penalty, fold), found in zip(jobs, map_in_threads(predict, jobs), strict=True):
-            predicted[penalty][fold_of == fold] = found
+    for (penalty, fold), found in zip(jobs, map_in_threads(predict, jobs), strict=True):
+        predicted[penalty][fold_of == fold] = found
     return predicted
 
 
-def _is_dual(points: np.ndarray) -> bool:
-    """Tell whether to solve the dual: with no more rows than columns the primal takes longer, for a large C thirty
-    times, and does not come as close."""
-    return len(points) <= points.shape[1]
-
-
-def _machines(points: np.ndarray, labels: np.ndarray, penalty: float, tolerance: float, is_dual: bool) -> Any:
+def _machines(points: np.ndarray, labels: np.ndarray, penalty: float, *, is_kept: bool) -> Any:
     """Fit a machine for each class against the rest, one for two classes.
 
-    By the dual liblinear goes through the rows in an order that is drawn, here from the same seed always; by the primal
-    nothing is drawn.
+    With no more rows than columns by the dual: the primal takes longer, for a large C thirty times. By the primal where
+    there are more, and where the dual comes to no end, as where rows of two classes are alike. The dual goes through
+    the rows in an order that is drawn, here from the same seed always; by the primal nothing is drawn.
     """
     from sklearn.svm import LinearSVC
 
-    settings: dict[str, Any] = {"C": penalty, "dual": is_dual, "tol": tolerance, "max_iter": MAX_ITERATIONS}
-    return LinearSVC(**settings, random_state=0).fit(points, labels)
+    def fit(is_dual: bool) -> Any:
+        tolerance = TOLERANCE if is_kept else DUAL_TOLERANCE if is_dual else PRIMAL_TOLERANCE
+        settings: dict[str, Any] = {"C": penalty, "dual": is_dual, "tol": tolerance, "max_iter": MAX_ITERATIONS}
+        return LinearSVC(**settings, random_state=0).fit(points, labels)
+
+    if len(points) <= points.shape[1]:
+        machines = fit(is_dual=True)
+        if machines.n_iter_ < MAX_ITERATIONS:
+            return machines
+    return fit(is_dual=False)

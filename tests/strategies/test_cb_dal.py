@@ -28,7 +28,8 @@ def check_stages(config, inputs, query_size, seed=0):
 
     alone, _, alone_info = acquire(auto_fm(config.auto_fm, num_classes=C), inputs, seed=seed)
     np.testing.assert_array_equal(mixed, alone.indices[:num_mixed])
-    np.testing.assert_array_equal(info.score[:num_mixed], alone_info.score[:num_mixed])
+    # The same pool in two programs: the last bit may differ.
+    np.testing.assert_allclose(info.score[:num_mixed], alone_info.score[:num_mixed], rtol=1e-6)
 
     scores, _ = eq5_of(inputs, config.mpps.normalize)
     is_left = labels == UNLABELED

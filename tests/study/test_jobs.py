@@ -117,7 +117,6 @@ def test_two_processes_share_a_list_and_one_is_killed(finished, config, tmp_path
     assert outcome(tmp_path / "killed") == outcome(result.workdir)
 
 
-@pytest.mark.slow
 def test_processes_share_a_family(tmp_path, monkeypatch, capsys):
     """Two processes leave what one does; there is nothing left to share then, and another config is refused."""
     monkeypatch.chdir(tmp_path)

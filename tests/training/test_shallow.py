@@ -106,6 +106,20 @@ def test_the_weights_are_scikit_learn_s_in_all_dimensions_for_every_cost(monkeyp
         np.testing.assert_allclose(head.weight.T * scale, exact.coef_, atol=1e-4)
 
 
+@pytest.mark.filterwarnings("ignore:Liblinear failed to converge")
+def test_rows_of_two_classes_that_are_alike_have_a_machine_too():
+    """The dual comes to no end for a large C, the primal does."""
+    rng = np.random.default_rng(2)
+    z = np.repeat(rng.normal(size=(12, 40)), 2, axis=0).astype(np.float32)
+    labels = np.arange(24, dtype=np.int32) // 2 % 2
+    labels[:6] = [0, 1, 0, 1, 0, 1]
+    scaled = centered(z)
+    left, lengths, _ = np.linalg.svd(scaled, full_matrices=False)
+    machines = shallow._machines(left * lengths, labels, 1000.0, is_kept=True)
+    exact = LinearSVC(C=1000.0, dual=False, tol=1e-10, max_iter=100_000).fit(scaled, labels)
+    np.testing.assert_allclose(machines.decision_function(left * lengths), exact.decision_function(scaled), atol=1e-3)
+
+
 def test_the_fitted_head_is_the_model_s_and_the_same_from_the_disk_and_again():
     z, labels = blobs([25, 15], width=4)
     hidden = labels.copy()
