@@ -282,11 +282,14 @@ class ProfileImbalanceConfig(ConfigStruct, frozen=True, tag_field="kind", tag="p
         ir: standard deviation (ddof 0) over mean of the class counts.
         total: samples in the pool.
         parts: as of a ratio; validation keeps the same share of each class.
+        draw: which of the draws that a seed has. With one and the same, pools of nearly the same counts hold nearly the
+            same images; where one source stands in for several data sets, give each its own.
     """
 
     ir: Annotated[float, Meta(ge=0, le=LARGEST)]
     total: Annotated[int, Meta(ge=1)]
     parts: Parts = "pool_and_validation"
+    draw: Annotated[int, Meta(ge=0, lt=2**31)] = 0
 
 
 ImbalanceConfig = RatioImbalanceConfig | CountsImbalanceConfig | ProfileImbalanceConfig

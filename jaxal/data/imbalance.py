@@ -5,7 +5,7 @@ from fractions import Fraction
 
 import numpy as np
 
-from jaxal.config.data import CountsImbalanceConfig, ImbalanceConfig, RatioImbalanceConfig
+from jaxal.config.data import CountsImbalanceConfig, ImbalanceConfig, ProfileImbalanceConfig, RatioImbalanceConfig
 from jaxal.data.profile import profile_counts
 from jaxal.data.splits import choose_per_class, draw_priorities
 from jaxal.errors import DataError
@@ -45,7 +45,8 @@ def prune(
     if len(labels) == 0:
         return np.zeros(0, np.int64)
     available = np.bincount(labels, minlength=len(class_names))
-    priorities = draw_priorities(len(labels), seed, f"imbalance {purpose}")
+    draw = f" {config.draw}" if isinstance(config, ProfileImbalanceConfig) and config.draw else ""
+    priorities = draw_priorities(len(labels), seed, f"imbalance {purpose}{draw}")
     if isinstance(config, RatioImbalanceConfig):
         is_minority = (labels == minority).astype(np.int32)
         num_minority = int(available[minority])

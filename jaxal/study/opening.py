@@ -56,9 +56,8 @@ def remembering() -> Opening:
             data = study.data
             facts = (data.source, data.classes, data.one_vs_rest, data.minority_class)  # all that load_source looks at
             if last_source is None or last_source[0] != facts:
-                last_source = None  # its memory is free before the next takes its own
+                last_study = last_source = None  # their memory is free before the next take their own
                 last_source = facts, load_source(data, on_images)
-            last_study = None
             last_study = study, _planned(study, last_source[1])
         return last_study[1]
 

@@ -1,6 +1,7 @@
 """A linear support vector machine on embeddings, as a model's last layer."""
 
 import itertools
+import threading
 import warnings
 from typing import Any, NamedTuple
 
@@ -25,6 +26,8 @@ MAX_ITERATIONS = 10_000
 # Of machines that predict held-out rows and are not kept, by the dual or the primal: decision values come within a few
 # hundredths of the best machine's, or a few tenths for the largest C. Those that are kept come closer.
 DUAL_TOLERANCE, PRIMAL_TOLERANCE, TOLERANCE = 1e-2, 1e-4, 1e-7
+# liblinear draws the order of the rows by one generator of the whole process, which every fit sets back.
+ONE_DUAL_AT_A_TIME = threading.Lock()
 # The decision value of a class without labels: none that has labels comes near it.
 UNSEEN = -1e4
 
@@ -106,7 +109,7 @@ def linear_svm(
     fold_of, num_folds = stratified_folds(labels, seed)
     penalty, accuracy = 1.0, None
     with warnings.catch_warnings():
-        # What comes to no end is tried another way, or judged by what it predicts, as any other.
+        # What comes to no end is tried another way, then judged by what it predicts, or told below.
         warnings.filterwarnings("ignore", "Liblinear failed to converge")
         if num_folds:
             predicted = _held_out_predictions(points, labels, fold_of, num_folds)
@@ -159,7 +162,15 @@ def _machines(points: np.ndarray, labels: np.ndarray, penalty: float, *, is_kept
         return LinearSVC(**settings, random_state=0).fit(points, labels)
 
     if len(points) <= points.shape[1]:
-        machines = fit(is_dual=True)
+        with ONE_DUAL_AT_A_TIME:
+            machines = fit(is_dual=True)
         if machines.n_iter_ < MAX_ITERATIONS:
             return machines
-    return fit(is_dual=False)
+    machines = fit(is_dual=False)
+    if is_kept and machines.n_iter_ >= MAX_ITERATIONS:
+        warnings.warn(
+            f"support vector machine: C = {penalty:g} has come to no end in {MAX_ITERATIONS} steps; what it has come to"
+            " is kept",
+            stacklevel=2,
+        )
+    return machines

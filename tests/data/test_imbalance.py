@@ -176,6 +176,19 @@ def test_a_profile_is_met_by_the_samples_kept():
     assert abs(imbalance_ratio(np.array(counts)) - 0.6) <= 0.01
 
 
+def test_draws_of_one_seed_are_apart_and_of_the_same_counts():
+    labels, names = np.repeat(np.arange(5), 2000), tuple("abcde")
+    rows = [
+        prune(ProfileImbalanceConfig(ir=0.8, total=500, **draw), labels, names, minority=4, seed=3, purpose="pool")
+        for draw in ({}, {"draw": 0}, {"draw": 1}, {"draw": 2})
+    ]
+    np.testing.assert_array_equal(rows[0], rows[1])
+    for other in rows[2:]:
+        np.testing.assert_array_equal(np.bincount(labels[other]), np.bincount(labels[rows[0]]))
+        assert len(np.intersect1d(other, rows[0])) < 150  # 77 of the 500 by chance, most of the largest class
+    assert len(np.intersect1d(rows[2], rows[3])) < 150
+
+
 def test_validation_follows_the_pool():
     part = np.repeat([0, 1, 2], [20, 11, 3]).astype(np.int32)
     before = np.array([100, 50, 50])

@@ -9,7 +9,7 @@ import pytest
 
 ROOT = Path(__file__).parents[2]
 SCRIPT = ROOT / "scripts" / "measure_sharded.py"
-EIGHT = "--xla_force_host_platform_device_count=8 --xla_backend_optimization_level=0"
+EIGHT = f"{os.environ['XLA_FLAGS']} --xla_force_host_platform_device_count=8"
 # Numbers that a collective grows by with each row of the pool: a few of each row are sorted or listed
 # whole, once a query. Never the embeddings, of 24 numbers a row.
 MOST_A_ROW = 4.1

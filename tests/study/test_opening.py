@@ -1,5 +1,8 @@
 """Opening a study's data: what is remembered of it, and what is opened anew."""
 
+import gc
+import weakref
+
 import msgspec
 import pytest
 
@@ -54,6 +57,24 @@ def test_other_data_is_opened_anew(num_loads, changed):
     before = num_loads()
     assert open_study(study, ignore).plan == once.plan
     assert num_loads() == before + 1
+
+
+def test_a_source_is_let_go_before_the_next_is_loaded(monkeypatch):
+    load_source, alive = opening.load_source, []
+
+    def watching(data, on_images):
+        gc.collect()
+        assert [each for each in alive if each() is not None] == []
+        source = load_source(data, on_images)
+        source = source._replace(labels=source.labels.copy())
+        alive.append(weakref.ref(source.labels))
+        return source
+
+    monkeypatch.setattr(opening, "load_source", watching)
+    open_study, data = opening.remembering(), tiny()["data"]
+    for one_class in ("8", "3", "8"):
+        open_study(parse_study(tiny(data=data | {"one_vs_rest": one_class})), ignore).dataset_of(0)
+    assert len(alive) == 3
 
 
 def test_what_is_refused_is_not_remembered(num_loads):

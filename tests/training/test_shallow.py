@@ -106,6 +106,18 @@ def test_the_weights_are_scikit_learn_s_in_all_dimensions_for_every_cost(monkeyp
         np.testing.assert_allclose(head.weight.T * scale, exact.coef_, atol=1e-4)
 
 
+def test_the_choice_is_the_same_again_where_two_costs_are_nearly_as_good():
+    """liblinear's generator is one for all threads: fits side by side must not draw from each other's."""
+    rng = np.random.default_rng(0)
+    labels = rng.integers(0, 10, 150).astype(np.int32)
+    z = (rng.normal(size=(150, 600)) + 0.25 * rng.normal(size=(10, 600))[labels]).astype(np.float32)
+    head, choice = linear_svm(z, labels, 10, seed=0)
+    for _ in range(6):
+        other, same = linear_svm(z, labels, 10, seed=0)
+        assert same == choice
+        np.testing.assert_array_equal(other.weight, head.weight)
+
+
 @pytest.mark.filterwarnings("ignore:Liblinear failed to converge")
 def test_rows_of_two_classes_that_are_alike_have_a_machine_too():
     """The dual comes to no end for a large C, the primal does."""
