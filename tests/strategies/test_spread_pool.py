@@ -79,7 +79,7 @@ def test_mpps_searches_by_bounds_on_each_device():
     embeddings = rng.integers(-3, 4, (8 * num_own, 3)).astype(np.float32)
     embeddings[num_own : 2 * num_own] = embeddings[0]
     embeddings[-num_own:] = embeddings[:num_own]
-    poles = (np.array([[2, 0, 1], [0, 1, 0], [-1, 1, 1]], np.float32), np.array([9, 1, 5], np.int32))
+    poles = jnp.array([[2, 0, 1], [0, 1, 0], [-1, 1, 1]], jnp.float32), jnp.array([9, 1, 5], jnp.int32)
     is_selectable = rng.random(8 * num_own) < 0.5
 
     @functools.partial(jax.jit, static_argnums=2)
