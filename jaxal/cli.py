@@ -284,7 +284,7 @@ def _chosen(command: Select, strategy: Any) -> tuple[Any, Any]:
     settings = {"budget": command.budget, "seed": command.seed, "memory": command.memory}
     if command.stream is None:
         if os.path.isdir(command.pool):
-            pool = read_pool_folder(command.pool, command.labels, command.head)
+            pool = read_pool_folder(command.pool, command.labels, command.head, devices=command.devices)
         else:
             pool = read_pool_file(command.pool)
         return select_with_reasons(strategy, **pool.arguments, **settings, devices=command.devices), pool.ids

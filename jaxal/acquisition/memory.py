@@ -1,6 +1,7 @@
 """How much memory there is, and how much of it the blocks of a pass may take where nobody says."""
 
 import jax
+import jax.numpy as jnp
 
 from jaxal.data.host_memory import free_on_host
 from jaxal.kernels.blocks import DEFAULT_BLOCK_BYTES
@@ -29,10 +30,16 @@ def free_bytes() -> tuple[int | None, bool]:
     Returns:
         (bytes, whether that is the memory of a device of its own).
     """
-    stats = jax.local_devices()[0].memory_stats()
+    stats = _default_device().memory_stats()
     if stats and "bytes_limit" in stats:
         return stats["bytes_limit"] - stats.get("bytes_in_use", 0), True
     return free_on_host(), False
+
+
+def _default_device() -> jax.Device:
+    """Find where arrays are put; what jax is told of it may be a device or the name of a platform."""
+    (device,) = jnp.zeros(()).devices()
+    return device
 
 
 def _share(free: int) -> int:

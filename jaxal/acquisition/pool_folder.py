@@ -14,6 +14,7 @@ from jaxal.data.problems import Problem, refusal, shown
 from jaxal.data.readers.csv_text import read_table
 from jaxal.errors import DataError
 from jaxal.pool import EXCLUDED, UNLABELED
+from jaxal.strategies.spread_pool import held_on_host, local_mesh
 from jaxal.training.placement import read_onto_device
 from jaxal.typing import Array, Float
 
@@ -31,25 +32,28 @@ class OpenedEmbeddings(NamedTuple):
     class_names: tuple[str, ...]  # of the data, in the order of the classes
 
 
-def open_embeddings(path: str | Path) -> OpenedEmbeddings:
+def open_embeddings(path: str | Path, *, devices: int | None = None) -> OpenedEmbeddings:
     """Read a folder made by `jaxal embed`, for `select`. Every file is compared with its hash first.
 
     Args:
         path: of the folder; it may have been moved.
+        devices: that of `select`. Embeddings that are to be spread over several are held on the host till then.
 
     Returns:
         What it holds: embeddings go to the device piece by piece, and the host keeps no copy beside that.
 
     Raises:
         DataError: there is no such folder, it is not finished, a file in it is damaged, or it does not fit in memory.
+        InputError: so many devices are not there.
     """
     where, folder = shown(str(path)), Path(path).expanduser().absolute()
-    _refuse_too_large(folder, where)
-    opened = open_folder(folder, where)
-    ids = read_ids(opened.folder, opened.manifest)
-    if ids is None:
-        raise DataError(f"{where}: samples.csv was changed meanwhile")
-    return OpenedEmbeddings(read_onto_device(opened.rows), tuple(ids), opened.manifest.class_names)
+    with held_on_host(local_mesh("devices", devices)):
+        _refuse_too_large(folder, where)
+        opened = open_folder(folder, where)
+        ids = read_ids(opened.folder, opened.manifest)
+        if ids is None:
+            raise DataError(f"{where}: samples.csv was changed meanwhile")
+        return OpenedEmbeddings(read_onto_device(opened.rows), tuple(ids), opened.manifest.class_names)
 
 
 def _refuse_too_large(folder: Path, where: str) -> None:
@@ -66,19 +70,22 @@ def _refuse_too_large(folder: Path, where: str) -> None:
         )
 
 
-def read_pool_folder(path: str | Path, labels: str | Path | None, head: str | Path | None = None) -> PoolFile:
+def read_pool_folder(
+    path: str | Path, labels: str | Path | None, head: str | Path | None = None, *, devices: int | None = None
+) -> PoolFile:
     """Read a folder of embeddings as what `select` takes.
 
     Args:
         path: of the folder.
         labels: a CSV file, see `read_labels`; where absent, nothing is labeled.
         head: an npz file with the model's last layer; none where absent.
+        devices: as in `open_embeddings`.
 
     Raises:
-        DataError: as `open_embeddings`, `read_labels` and `read_head_file`.
+        DataError, InputError: as `open_embeddings`, `read_labels` and `read_head_file`.
     """
     layer = {} if head is None else {"head": read_head_file(head)}
-    opened = open_embeddings(path)
+    opened = open_embeddings(path, devices=devices)
     arguments = {
         "embeddings": opened.embeddings,
         "labels": known_labels(labels, opened.ids, len(opened.ids), opened.class_names),

@@ -12,7 +12,8 @@ from jaxal.config.data import ImagesConfig
 from jaxal.data.build_changes import changed_files, changed_labels
 from jaxal.data.build_folder import check_apart, clear_shards_from, data_folders, hold_folder
 from jaxal.data.decoding_threads import file_state
-from jaxal.data.image_shards import OnImages, Shards, describe, make_shards, utf8_name
+from jaxal.data.image_shards import Shards, describe, make_shards, utf8_name
+from jaxal.data.listeners import OnImages
 from jaxal.data.manifest import (
     MANIFEST_VERSION,
     Built,

@@ -8,7 +8,8 @@ from pathlib import Path
 from jaxal.data.cache_files import file_sha256
 from jaxal.data.decoding import BadImageError, decode_image
 from jaxal.data.decoding_threads import file_state
-from jaxal.data.image_shards import REPORT_EVERY, OnImages, utf8_name
+from jaxal.data.image_shards import REPORT_EVERY, utf8_name
+from jaxal.data.listeners import OnImages
 from jaxal.data.manifest import Built, Row
 from jaxal.data.problems import Problem
 from jaxal.data.readers.usable_images import NOT_UTF8

@@ -14,7 +14,8 @@ from jaxal.data.build_folder import is_build_folder
 from jaxal.data.dataset import load_source
 from jaxal.data.decoding import Decoded
 from jaxal.data.decoding_threads import decode_in_order
-from jaxal.data.image_shards import REPORT_EVERY, OnImages, damaged_shards
+from jaxal.data.image_shards import REPORT_EVERY, damaged_shards
+from jaxal.data.listeners import OnImages
 from jaxal.data.manifest import read_built, shards_of
 from jaxal.data.problems import Problem, shown
 from jaxal.data.readers.built import repair_advice

@@ -1,7 +1,7 @@
 """The data of one experiment: a pool with hidden labels, a validation and a test part, in fixed order."""
 
 import functools
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from types import MappingProxyType
 from typing import NamedTuple
 
@@ -24,6 +24,7 @@ from jaxal.config.data import (
     TFDSConfig,
 )
 from jaxal.data.imbalance import prune
+from jaxal.data.listeners import OnImages
 from jaxal.data.loading import Images, choose_images
 from jaxal.data.partition import Partition, partition
 from jaxal.data.problems import counted
@@ -39,9 +40,7 @@ from jaxal.data.source import ImageSource, class_index, keep_classes, one_vs_res
 from jaxal.data.tfds.source import read_tfds
 from jaxal.errors import DataError
 
-__all__ = ["Dataset", "OnImages", "Part", "choose_parts", "load_source", "make_dataset", "parts_of"]
-
-OnImages = Callable[[int, int], None]
+__all__ = ["Dataset", "Part", "choose_parts", "load_source", "make_dataset", "parts_of"]
 
 
 class Part(NamedTuple):

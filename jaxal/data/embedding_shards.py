@@ -40,6 +40,7 @@ from jaxal.data.embedding_manifest import (
     write_manifest,
 )
 from jaxal.data.image_shards import damaged_shards
+from jaxal.data.listeners import OnImages
 from jaxal.data.loading import Images
 from jaxal.data.problems import Problem, examples, refusal, shown
 from jaxal.data.shard_files import ShardFacts
@@ -59,7 +60,6 @@ TEMPORARY = re.compile(rf"\.({MARK}|{MANIFEST}|{SAMPLES}|{SHARD_FILE.pattern})\.
 
 # Rows [a, b) of the source, one such for each shard -> their embeddings, float32 blocks [., D] in that order.
 EmbedFn = Callable[[Iterable[range]], Generator[np.ndarray, None, None]]
-OnImages = Callable[[int, int], None]
 
 
 class Embeddings(NamedTuple):

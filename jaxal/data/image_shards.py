@@ -12,6 +12,7 @@ import numpy as np
 
 from jaxal.data.cache_files import check_space, file_sha256, user_cache_folder
 from jaxal.data.decoding_threads import Attempt, FileState, decode_in_order, file_state
+from jaxal.data.listeners import OnImages
 from jaxal.data.problems import Problem
 from jaxal.data.shard_files import (
     FORMAT_VERSION,
@@ -33,7 +34,6 @@ from jaxal.errors import DataError
 
 __all__ = [
     "CachedImages",
-    "OnImages",
     "Shards",
     "cache_root",
     "damaged_shards",
@@ -44,7 +44,6 @@ __all__ = [
 ]
 
 # Called now and then with the images done so far and their number.
-OnImages = Callable[[int, int], None]
 REPORT_EVERY = 32
 # A constant picture has no spread; dividing by this keeps normalized pixels finite.
 LEAST_STD = 1e-3

@@ -10,8 +10,8 @@ import jax.numpy as jnp
 import numpy as np
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
+from jaxal.data.listeners import OnImages
 from jaxal.errors import InputError
-from jaxal.experiment.embeddings import OnImages
 from jaxal.experiment.inputs import pool_inputs
 from jaxal.experiment.keys import ACQUIRE, DRAW_HEADS
 from jaxal.experiment.layout import lay_out_pool, new_kept, off_mesh, spread_own, spread_pool

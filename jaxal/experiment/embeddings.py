@@ -1,7 +1,7 @@
 """The embeddings of an experiment's whole source by the network that it starts from, on the disk."""
 
 import contextlib
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
@@ -15,6 +15,7 @@ from jaxal.data.cache_files import user_cache_folder
 from jaxal.data.dataset import Dataset
 from jaxal.data.embedding_manifest import EmbeddingsOf, key_of
 from jaxal.data.embedding_shards import Embeddings, open_embeddings
+from jaxal.data.listeners import OnImages
 from jaxal.data.problems import shown
 from jaxal.errors import DataError
 from jaxal.experiment.keys import DRAW_TRUNK, purpose_key
@@ -23,9 +24,8 @@ from jaxal.models.pretrained import pretrained_model
 from jaxal.models.weights import LoadReport
 from jaxal.training.embedding import embed_pool, made_here
 
-__all__ = ["OnImages", "Start", "have_same_embeddings", "make_embeddings", "read_given_embeddings", "stored_embeddings"]
+__all__ = ["Start", "have_same_embeddings", "make_embeddings", "read_given_embeddings", "stored_embeddings"]
 
-OnImages = Callable[[int, int], None]
 
 # What a model's settings say that embeddings in evaluation mode do not depend on; `weights` is told by its hash.
 OF_TRAINING = frozenset({"batch_norm_momentum", "drop_path", "dropout", "init", "trunk", "weights"})

@@ -12,10 +12,11 @@ from jaxal.config.losses import LDAMConfig
 from jaxal.config.study import ExperimentConfig
 from jaxal.data.augment import augmented_once
 from jaxal.data.dataset import Dataset, parts_of
+from jaxal.data.listeners import OnImages
 from jaxal.data.loading import Images
 from jaxal.data.schedule import initial_labels, query_sizes
 from jaxal.data.subgroups import subgroups
-from jaxal.experiment.embeddings import OnImages, Start
+from jaxal.experiment.embeddings import Start
 from jaxal.experiment.keys import AUGMENT_POOL, purpose_key
 from jaxal.experiment.source import make_network, open_source_model, source_logits
 from jaxal.experiment.trunk import embedded_parts, last_layer

@@ -6,9 +6,10 @@ import msgspec
 from jaxal.config.models import ModelConfig
 from jaxal.config.study import ExperimentConfig
 from jaxal.data.dataset import Dataset
+from jaxal.data.listeners import OnImages
 from jaxal.data.loading import choose_images
 from jaxal.errors import ConfigError
-from jaxal.experiment.embeddings import OnImages, Start, have_same_embeddings, stored_embeddings
+from jaxal.experiment.embeddings import Start, have_same_embeddings, stored_embeddings
 from jaxal.experiment.trunk import last_layer
 from jaxal.models import registry
 from jaxal.models.facts import is_frozen

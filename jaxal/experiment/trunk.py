@@ -2,8 +2,9 @@
 
 from jaxal.config.models import EfficientNetConfig
 from jaxal.data.dataset import parts_of
+from jaxal.data.listeners import OnImages
 from jaxal.data.loading import Images, choose_images
-from jaxal.experiment.embeddings import OnImages, Start, stored_embeddings
+from jaxal.experiment.embeddings import Start, stored_embeddings
 from jaxal.models.efficientnet_table import VARIANTS
 from jaxal.models.linear import linear
 from jaxal.models.model import Model

@@ -10,9 +10,10 @@ from jaxal.config.reading import experiment_config, recheck_study
 from jaxal.config.study import StudyConfig
 from jaxal.data.dataset import load_source, make_dataset
 from jaxal.data.embedding_shards import Embeddings
+from jaxal.data.listeners import OnImages
 from jaxal.errors import ConfigError
 from jaxal.experiment import make_model
-from jaxal.experiment.embeddings import OnImages, Start, make_embeddings
+from jaxal.experiment.embeddings import Start, make_embeddings
 from jaxal.models.facts import model_facts
 from jaxal.store import signals
 

@@ -7,7 +7,8 @@ from typing import Any, NamedTuple
 import msgspec
 
 from jaxal.config.study import StudyConfig
-from jaxal.data.dataset import Dataset, OnImages, choose_parts, load_source, make_dataset
+from jaxal.data.dataset import Dataset, choose_parts, load_source, make_dataset
+from jaxal.data.listeners import OnImages
 from jaxal.data.source import ImageSource
 from jaxal.errors import DataError
 from jaxal.study.environment import describe_environment

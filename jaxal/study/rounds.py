@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from jaxal import processes
+from jaxal.data.listeners import OnImages
 from jaxal.errors import StoreError
 from jaxal.experiment import (
     AskInfo,
@@ -62,7 +63,7 @@ def run_rounds(
     on_steps: Callable[[int], None],
     on_round: Callable[[int], None],
     on_note: Callable[[str], None],
-    on_embedded: Callable[[int, int], None],
+    on_embedded: OnImages,
 ) -> None:
     """Run every round that the journal does not hold yet, to the last one planned or to a plateau.
 

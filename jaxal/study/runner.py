@@ -13,6 +13,7 @@ from jaxal.config.reading import config_text, experiment_config, recheck_study
 from jaxal.config.study import ArmConfig, StudyConfig
 from jaxal.config.tables import TableConfig
 from jaxal.data.dataset import Dataset
+from jaxal.data.listeners import OnImages
 from jaxal.errors import InputError, JaxalError, StoreError
 from jaxal.experiment import make_experiment
 from jaxal.models.weights import LoadReport
@@ -48,9 +49,9 @@ class StudyListener(NamedTuple):
     on_steps: Callable[[int], None] = lambda num_steps: None  # optimization steps just done, or left out for good
     on_round: Callable[[str, int, int, int], None] = lambda arm, seed, number, num_rounds: None
     on_note: Callable[[str], None] = lambda text: None
-    on_images: Callable[[int, int], None] = lambda done, total: None  # image files read so far, of how many
+    on_images: OnImages = lambda done, total: None  # image files read so far, of how many
     on_trunk: Callable[[float], None] = lambda seconds: None  # what a frozen trunk's one pass over the images took
-    on_embedded: Callable[[int, int], None] = lambda done, total: None  # images of one pass, of how many
+    on_embedded: OnImages = lambda done, total: None  # images of one pass, of how many
 
 
 def prepare_study(study: StudyConfig, listener: StudyListener | None = None) -> StudyPlan:

@@ -13,6 +13,7 @@ import numpy as np
 from jaxal import processes
 from jaxal.data.embedding_manifest import EmbeddingsOf, MadeBy
 from jaxal.data.embedding_shards import Embeddings, make_embeddings
+from jaxal.data.listeners import OnImages
 from jaxal.data.loading import Images
 from jaxal.models.model import Model, Variables
 from jaxal.training.inference import forward_batches
@@ -48,7 +49,7 @@ def embed_pool(
     ids: Sequence[str],
     class_names: tuple[str, ...],
     setting: str,
-    on_embedded: Callable[[int, int], None] = lambda done, total: None,
+    on_embedded: OnImages = lambda done, total: None,
 ) -> Embeddings:
     """Bring a folder to hold the embeddings of all images, in evaluation mode: each goes through the network once.
 

@@ -9,6 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax.sharding import NamedSharding, PartitionSpec
 
+from jaxal.data.listeners import OnImages
 from jaxal.data.loading import Images
 from jaxal.models.linear import as_given
 from jaxal.models.model import Model, Variables
@@ -16,8 +17,6 @@ from jaxal.training.placement import batch_sharding, batch_starts, shapes_of, sp
 from jaxal.typing import Array, Float, Shaped
 
 __all__ = ["apply_images", "embed_images", "forward_batches", "head_logits", "rows_through"]
-
-OnImages = Callable[[int, int], None]
 
 
 def embed_images(

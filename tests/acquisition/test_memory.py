@@ -1,6 +1,5 @@
 import types
 
-import jax
 import pytest
 
 from jaxal.acquisition import memory
@@ -20,5 +19,5 @@ def test_on_the_host_at_most_the_default_and_less_where_memory_is_short(monkeypa
 def test_on_a_device_a_share_of_its_own_memory(monkeypatch, in_use, expected):
     stats = {"bytes_limit": 2**37, "bytes_in_use": in_use}
     device = types.SimpleNamespace(memory_stats=lambda: stats)
-    monkeypatch.setattr(jax, "local_devices", lambda: [device])
+    monkeypatch.setattr(memory, "_default_device", lambda: device)
     assert memory.default_block_bytes() == expected

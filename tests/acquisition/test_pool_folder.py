@@ -7,6 +7,7 @@ import sys
 import time
 from pathlib import Path
 
+import jax
 import numpy as np
 import pytest
 from embedding_folders import CLASSES, IDS, NUMBERS, N, files_of, made
@@ -17,6 +18,7 @@ from jaxal.acquisition import memory, pool_folder
 from jaxal.acquisition.pool_folder import read_labels
 from jaxal.cli import main
 from jaxal.pool import EXCLUDED, UNLABELED
+from jaxal.strategies.spread_pool import make_pool_mesh
 
 LABELS = np.full(N, UNLABELED, np.int32)
 LABELS[:9] = np.arange(9) % 3
@@ -63,6 +65,23 @@ def test_python_opens_the_same(folder, tmp_path):
         for each in (opened.embeddings, NUMBERS)
     )
     np.testing.assert_array_equal(picks, expected)
+
+
+def test_what_is_to_be_spread_over_devices_is_held_on_the_host(folder, monkeypatch):
+    """As if there were several: no one of them may have room for all rows."""
+    asked, read = [], pool_folder.read_onto_device
+    monkeypatch.setattr(pool_folder, "local_mesh", lambda *given: asked.append(given) or make_pool_mesh())
+    monkeypatch.setattr(pool_folder, "read_onto_device", lambda rows: (read(rows), jax.config.jax_default_device))
+    pool, put_on = pool_folder.open_embeddings(folder, devices=3).embeddings
+    np.testing.assert_array_equal(pool, NUMBERS)
+    assert put_on == jax.local_devices(backend="cpu")[0]
+    assert asked == [("devices", 3)]
+
+
+def test_more_devices_than_there_are_are_refused(folder, capsys):
+    assert refused(capsys, words("random", "--devices", "9"), 1).startswith(
+        "devices: 9 asked for, but this process has"
+    )
 
 
 def test_without_labels_nothing_is_labeled(folder, capsysbinary):

@@ -6,7 +6,8 @@ from pathlib import Path
 import numpy as np
 
 from jaxal.config.data import BuiltConfig
-from jaxal.data.image_shards import CachedImages, OnImages, damaged_shards
+from jaxal.data.image_shards import CachedImages, damaged_shards
+from jaxal.data.listeners import OnImages
 from jaxal.data.manifest import form_of, read_built, shards_of
 from jaxal.data.problems import refusal, shown
 from jaxal.data.readers.image_files import source_of

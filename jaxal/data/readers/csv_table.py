@@ -11,7 +11,7 @@ from typing import NamedTuple
 from jaxal.config.data import CSVConfig
 from jaxal.data.decoding import EXTENSIONS
 from jaxal.data.host_memory import without_cycle_search
-from jaxal.data.image_shards import OnImages
+from jaxal.data.listeners import OnImages
 from jaxal.data.problems import Problem, shown
 from jaxal.data.readers.csv_text import Row, Table, read_table
 from jaxal.data.readers.image_files import make_source

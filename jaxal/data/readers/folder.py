@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 from jaxal.config.data import FolderConfig
 from jaxal.data.decoding import EXTENSIONS
-from jaxal.data.image_shards import OnImages
+from jaxal.data.listeners import OnImages
 from jaxal.data.problems import Problem, examples, shown
 from jaxal.data.readers.image_files import make_source
 from jaxal.data.records import PART_NAMES, ImageRecord, LabeledFiles

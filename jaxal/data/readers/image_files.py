@@ -9,7 +9,8 @@ import msgspec
 import numpy as np
 
 from jaxal.config.data import CSVConfig, FolderConfig, ImagesConfig
-from jaxal.data.image_shards import CachedImages, OnImages, open_images
+from jaxal.data.image_shards import CachedImages, open_images
+from jaxal.data.listeners import OnImages
 from jaxal.data.problems import refusal, shown
 from jaxal.data.readers.usable_images import is_utf8, usable_images
 from jaxal.data.records import ImageRecord, LabeledFiles

@@ -8,7 +8,7 @@ from typing import NamedTuple
 from jaxal.config.data import ImagesConfig
 from jaxal.data.build_folder import is_build_folder
 from jaxal.data.host_memory import without_cycle_search
-from jaxal.data.image_shards import OnImages
+from jaxal.data.listeners import OnImages
 from jaxal.data.problems import Problem, counted, examples, shown
 from jaxal.data.readers.class_folders import draft_folders
 from jaxal.data.readers.class_lists import only_listed, read_class_list

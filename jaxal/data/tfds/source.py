@@ -8,7 +8,8 @@ from typing import Any
 
 from jaxal.config.data import TFDSConfig
 from jaxal.data.decoding import BadImageError
-from jaxal.data.image_shards import OnImages, open_images
+from jaxal.data.image_shards import open_images
+from jaxal.data.listeners import OnImages
 from jaxal.data.problems import Problem, counted, examples, refusal, shown
 from jaxal.data.readers.image_files import source_of
 from jaxal.data.readers.usable_images import usable_images
