@@ -38,7 +38,7 @@ from jaxal.strategies.strategy import AcquisitionInputs, Strategy
 from jaxal.typing import Array
 
 DEVICES = (2, 8)
-SIZES = Sizes(5003, 24, 4, 60)  # 5003 is divided by neither 2 nor 8, and each device has more rows than candidates
+SIZES = Sizes(20_003, 24, 4, 60)  # divided by neither 2 nor 8, and each device has more rows than candidates
 COLLECTIVE = re.compile(r"= (.*) (?:all-reduce|all-gather|reduce-scatter|all-to-all|collective-permute)(?:-start)?\(")
 SHAPE = re.compile(r"[a-z]+\d*\[([\d,]*)\]")
 COMPUTATION = re.compile(r"^(?:ENTRY )?%?([\w.\-]+) \(.*\{$")

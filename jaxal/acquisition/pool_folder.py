@@ -8,13 +8,14 @@ import numpy as np
 
 from jaxal.acquisition.memory import free_bytes
 from jaxal.acquisition.pool_file import PoolFile, read_head_file
+from jaxal.acquisition.pool_inputs import mesh_for
 from jaxal.data.embedding_manifest import read_ids, read_manifest
 from jaxal.data.embedding_shards import open_embeddings as open_folder
 from jaxal.data.problems import Problem, refusal, shown
 from jaxal.data.readers.csv_text import read_table
 from jaxal.errors import DataError
 from jaxal.pool import EXCLUDED, UNLABELED
-from jaxal.strategies.spread_pool import held_on_host, local_mesh
+from jaxal.strategies.spread_pool import held_on_host
 from jaxal.training.placement import read_onto_device
 from jaxal.typing import Array, Float
 
@@ -27,7 +28,7 @@ SKIP = "skip"
 class OpenedEmbeddings(NamedTuple):
     """What a folder of embeddings holds; true labels are not in it."""
 
-    embeddings: Float[Array, "N D"]  # on the device, of all rows of the data that was embedded
+    embeddings: Float[Array, "N D"]  # of all rows of the data that was embedded
     ids: tuple[str, ...]  # N, of the samples
     class_names: tuple[str, ...]  # of the data, in the order of the classes
 
@@ -37,18 +38,21 @@ def open_embeddings(path: str | Path, *, devices: int | None = None) -> OpenedEm
 
     Args:
         path: of the folder; it may have been moved.
-        devices: that of `select`. Embeddings that are to be spread over several are held on the host till then.
+        devices: that of `select`, which by default spreads over all (on CPUs, one). What is to be spread is held on the
+            host till then: no device may have room for all of it.
 
     Returns:
-        What it holds: embeddings go to the device piece by piece, and the host keeps no copy beside that.
+        What it holds: embeddings go to the device piece by piece, and the host keeps no copy beside that; or they lie
+        on the host, where `select` is to spread them.
 
     Raises:
         DataError: there is no such folder, it is not finished, a file in it is damaged, or it does not fit in memory.
-        InputError: so many devices are not there.
+        InputError: devices is no whole number from 1, or more than there are.
     """
     where, folder = shown(str(path)), Path(path).expanduser().absolute()
-    with held_on_host(local_mesh("devices", devices)):
-        _refuse_too_large(folder, where)
+    mesh = mesh_for(devices)
+    with held_on_host(mesh):
+        _refuse_too_large(folder, where, is_spread=mesh is not None)
         opened = open_folder(folder, where)
         ids = read_ids(opened.folder, opened.manifest)
         if ids is None:
@@ -56,17 +60,19 @@ def open_embeddings(path: str | Path, *, devices: int | None = None) -> OpenedEm
         return OpenedEmbeddings(read_onto_device(opened.rows), tuple(ids), opened.manifest.class_names)
 
 
-def _refuse_too_large(folder: Path, where: str) -> None:
+def _refuse_too_large(folder: Path, where: str, *, is_spread: bool) -> None:
     """Refuse embeddings that would not fit, before any of them is read."""
     manifest, (free, is_device) = read_manifest(folder), free_bytes()
     if manifest is None or free is None:
         return
     num_bytes = manifest.of.num_rows * manifest.of.width * np.dtype(np.float32).itemsize
     if num_bytes > free:
+        place = "on the device" if is_device else "in memory"
+        spread = ", where rows wait to be spread over devices (--devices 1: on one, at once)" if is_spread else ""
         raise DataError(
             f"{where}: {manifest.of.num_rows} rows of {manifest.of.width} numbers take {num_bytes / 1e9:.3g} GB, but"
-            f" {free / 1e9:.3g} GB are free {'on the device' if is_device else 'in memory'}. `jaxal select … --stream"
-            " STATE` chooses from the disk and needs a few bytes a row."
+            f" {free / 1e9:.3g} GB are free {place}{spread}. `jaxal select … --stream STATE` chooses from the disk and"
+            " needs a few bytes a row."
         )
 
 

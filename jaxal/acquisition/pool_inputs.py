@@ -8,16 +8,18 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.sharding import Mesh
 
 from jaxal.acquisition.arrays import float_array, integer_array
 from jaxal.acquisition.sample_ids import int32_ids
 from jaxal.errors import InputError
 from jaxal.pool import EXCLUDED, UNLABELED, new_pool
 from jaxal.strategies.inputs import check_shapes, refuse_rows
+from jaxal.strategies.spread_pool import local_mesh
 from jaxal.strategies.strategy import AcquisitionInputs
 from jaxal.typing import Array, LinearHead
 
-__all__ = ["PoolArrays", "ReadPool", "read_head", "read_integer", "read_pool"]
+__all__ = ["PoolArrays", "ReadPool", "mesh_for", "read_head", "read_integer", "read_pool"]
 
 # Bounds what one stray label can allocate.
 MAX_CLASSES = 100_000
@@ -62,6 +64,15 @@ def read_integer(name: str, value: Any, lowest: int, highest: int | None = None)
     if number < lowest or (highest is not None and number > highest):
         raise InputError(f"{name}: expected {wanted}, got {number}")
     return number
+
+
+def mesh_for(devices: Any) -> Mesh | None:
+    """Read the number of devices that a pool is to be spread over; see `local_mesh`.
+
+    Raises:
+        InputError: no whole number from 1, or more than there are.
+    """
+    return local_mesh("devices", None if devices is None else read_integer("devices", devices, 1))
 
 
 def read_pool(arrays: PoolArrays, *, num_classes: Any, budget: int) -> ReadPool:

@@ -14,7 +14,7 @@ from jax.sharding import Mesh
 
 from jaxal.acquisition.completion import complete_inputs
 from jaxal.acquisition.memory import default_block_bytes
-from jaxal.acquisition.pool_inputs import PoolArrays, read_integer, read_pool
+from jaxal.acquisition.pool_inputs import PoolArrays, mesh_for, read_integer, read_pool
 from jaxal.config.strategies import StrategyConfig
 from jaxal.config.strategy_words import parse_strategy
 from jaxal.errors import ConfigError, InputError, SelectionWarning
@@ -22,7 +22,7 @@ from jaxal.kernels.blocks import block_budget
 from jaxal.kernels.pool_mesh import everywhere, pool_mesh
 from jaxal.kernels.progress import Listener, current_listener, progress_to
 from jaxal.strategies.registry import make_strategy
-from jaxal.strategies.spread_pool import held_on_host, local_mesh, spread_inputs
+from jaxal.strategies.spread_pool import held_on_host, spread_inputs
 from jaxal.strategies.strategy import AcquisitionInfo, AcquisitionInputs, Strategy
 from jaxal.typing import Array
 
@@ -140,7 +140,7 @@ def _choose(
     num_asked = read_integer("budget", budget, 1)
     key = jax.random.key(read_integer("seed", seed, 0, LARGEST_SEED))
     block_bytes = default_block_bytes() if memory is None else read_integer("memory", memory, 1)
-    mesh = local_mesh("devices", None if devices is None else read_integer("devices", devices, 1))
+    mesh = mesh_for(devices)
     # Whatever the caller has set: in 64 bits the same seed would draw other numbers.
     with jax.enable_x64(False), block_budget(block_bytes):
         with held_on_host(mesh):

@@ -43,7 +43,6 @@ __all__ = [
     "utf8_name",
 ]
 
-# Called now and then with the images done so far and their number.
 REPORT_EVERY = 32
 # A constant picture has no spread; dividing by this keeps normalized pixels finite.
 LEAST_STD = 1e-3

@@ -4,4 +4,4 @@ from collections.abc import Callable
 
 __all__ = ["OnImages"]
 
-OnImages = Callable[[int, int], None]  # (done, of how many)
+OnImages = Callable[[int, int], None]  # called now and then with the images done so far and their number

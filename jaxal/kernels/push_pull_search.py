@@ -82,8 +82,16 @@ def push_pull_bounds(
     g = 2 y·v_c - ‖v_c‖², the difference of the squared distances: a product of the rows with the centroids, off by a
     rounding error of known size. Rows of which nothing can be said have -∞ and +∞, or NaN.
 
+    Args:
+        embeddings: z.
+        centroids: μ, one row a class.
+        counts: n, the labels per class, each expected to be 1 or more: then the minority is no majority.
+
+    Returns:
+        (lower bounds, upper bounds).
+
     Cost: O(NCD), one pass over the embeddings by blocks that stay in the cache while y, ‖y‖² and the product are
-    formed; O(NC) memory.
+    formed; O(NC) memory, or the block budget where that is less.
     """
     (num_rows, width), num_classes, minority = embeddings.shape, centroids.shape[0], minority_class(counts)
     others = (minority + 1 + jnp.arange(max(num_classes - 1, 1), dtype=jnp.int32)) % num_classes
@@ -94,10 +102,12 @@ def push_pull_bounds(
         y = z - pole[None]
         return jnp.sum(jnp.square(y), axis=1), jnp.matmul(y, ways.T, precision="highest")
 
-    measured = map_row_blocks(measure, (embeddings,), rows_per_cached_block(4 * width, num_rows))
-    # Not in the same blocks: they are many, and every operation on one has a price of its own.
     bounds = functools.partial(_bounds, ways=ways, is_majority=majority_classes(counts)[others], width=width)
-    return map_row_blocks(bounds, measured, rows_per_block(4 * 8 * num_classes, num_rows))
+    block_size = rows_per_cached_block(4 * (width + num_classes), num_rows)
+    if rows_per_block(4 * 8 * num_classes, num_rows) < num_rows:
+        return map_row_blocks(lambda z: bounds(*measure(z)), (embeddings,), block_size)
+    # Not block by block where there is room: they are many, and every operation on one has a price of its own.
+    return bounds(*map_row_blocks(measure, (embeddings,), block_size))
 
 
 def _bounds(squared: Array, product: Array, *, ways: Array, is_majority: Array, width: int) -> tuple[Array, Array]:

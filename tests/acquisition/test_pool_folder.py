@@ -17,6 +17,7 @@ import jaxal
 from jaxal.acquisition import memory, pool_folder
 from jaxal.acquisition.pool_folder import read_labels
 from jaxal.cli import main
+from jaxal.errors import DataError
 from jaxal.pool import EXCLUDED, UNLABELED
 from jaxal.strategies.spread_pool import make_pool_mesh
 
@@ -70,18 +71,21 @@ def test_python_opens_the_same(folder, tmp_path):
 def test_what_is_to_be_spread_over_devices_is_held_on_the_host(folder, monkeypatch):
     """As if there were several: no one of them may have room for all rows."""
     asked, read = [], pool_folder.read_onto_device
-    monkeypatch.setattr(pool_folder, "local_mesh", lambda *given: asked.append(given) or make_pool_mesh())
+    monkeypatch.setattr(pool_folder, "mesh_for", lambda devices: asked.append(devices) or make_pool_mesh())
     monkeypatch.setattr(pool_folder, "read_onto_device", lambda rows: (read(rows), jax.config.jax_default_device))
     pool, put_on = pool_folder.open_embeddings(folder, devices=3).embeddings
     np.testing.assert_array_equal(pool, NUMBERS)
     assert put_on == jax.local_devices(backend="cpu")[0]
-    assert asked == [("devices", 3)]
+    assert asked == [3]
+    monkeypatch.setattr(memory, "free_on_host", lambda: NUMBERS.nbytes - 1)
+    with pytest.raises(DataError, match=r"wait to be spread over devices \(--devices 1"):
+        pool_folder.open_embeddings(folder, devices=3)
 
 
-def test_more_devices_than_there_are_are_refused(folder, capsys):
-    assert refused(capsys, words("random", "--devices", "9"), 1).startswith(
-        "devices: 9 asked for, but this process has"
-    )
+@pytest.mark.parametrize(("number", "said"), [("9", "9 asked for, but this process has"), ("0", "expected a whole")])
+def test_devices_that_are_not_there_are_refused_before_anything_is_read(folder, capsys, monkeypatch, number, said):
+    monkeypatch.setattr(pool_folder, "open_folder", None)  # not called
+    assert refused(capsys, words("random", "--devices", number), 1).startswith(f"devices: {said}")
 
 
 def test_without_labels_nothing_is_labeled(folder, capsysbinary):
@@ -226,6 +230,7 @@ OFTEN = """
 import sys
 from jaxal.acquisition import streamed, streamed_rows
 from jaxal.cli import main
+from jaxal.errors import DataError
 streamed_rows.SECONDS_BETWEEN_SAVES = 0.0
 streamed.select_streamed.__kwdefaults__["read_bytes"] = 2**17
 sys.exit(main(sys.argv[1:]))

@@ -6,6 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from reference import push_pull as reference
 
+from jaxal.kernels.blocks import block_budget
 from jaxal.kernels.masking import candidate_room, lowest, picked_values
 from jaxal.kernels.push_pull import push_pull_scores
 from jaxal.kernels.push_pull_search import lowest_push_pull, push_pull_bounds
@@ -52,6 +53,21 @@ def test_every_score_lies_between_its_bounds(num_rows, dim, num_classes, seed, k
         expected, _ = reference.push_pull_scores(embeddings, centroids, counts)
         assert np.all(low <= expected)
         assert np.all(expected <= high)
+
+
+@pytest.mark.parametrize("num_classes", [1, 2, 10])
+@pytest.mark.parametrize("num_bytes", [3000, 30_000])
+def test_bounds_hold_in_blocks_and_beyond_the_budget(num_classes, num_bytes):
+    """Of 203 rows of 40 numbers in blocks of some: with a few numbers a row and class within the budget, and beyond."""
+    rng = np.random.default_rng(7)
+    embeddings, centroids = rows(rng, "normal", 203, 40), rows(rng, "normal", num_classes, 40)
+    counts = rng.integers(1, 4, num_classes).astype(np.int32)
+    measured = np.asarray(scores_jit(embeddings, centroids, counts)[0])
+    with block_budget(num_bytes):
+        low, high = jax.device_get(jax.jit(lambda *arrays: push_pull_bounds(*arrays))(embeddings, centroids, counts))
+    assert np.all(low <= measured)
+    assert np.all(measured <= high)
+    assert num_classes == 1 or np.max(high - low) < 1e-3 * np.ptp(measured)
 
 
 def test_centroids_whose_differences_have_no_squares_bound_nothing_falsely():

@@ -126,10 +126,13 @@ def losses(workdir):
 @pytest.mark.slow
 @pytest.mark.parametrize(("count", "devices"), [(1, 4), (2, 1), (2, 2)])
 def test_a_fit_on_several_devices_agrees_with_that_on_one(tmp_path, count, devices, monkeypatch):
-    arms = [{"name": "random", "strategy": "random"}, {"name": "parts", "strategy": "random"}]
-    arms[1]["training"] = {"micro_batch_size": 32, "start": "continue", "early_stop": 1}
+    # Few rows in a batch norm magnify rounding: of 8 rows, starts 1e-7 apart on one device end 1e-4 apart.
+    parts = {"start": "continue", "early_stop": 1}
+    arms = [{"name": "random", "strategy": "random"}]
+    arms += [
+        {"name": f"{size}", "strategy": "random", "training": parts | {"micro_batch_size": size}} for size in (32, 8)
+    ]
     # Adam's first steps go by the signs of gradients, of which some are all but 0: those of SGD by what they are.
-    # Few rows in a batch norm magnify rounding: with 8 of these, starts 1e-7 apart on one device end 1e-4 apart.
     training = study()["training"] | {"optimizer": "sgd", "num_epochs": 2, "learning_rate": 0.01, "batch_size": 64}
     config = write_config(tmp_path, study(arms=arms, training=training))
     codes, messages = end(begin([config], tmp_path / "alone"))
@@ -138,16 +141,7 @@ def test_a_fit_on_several_devices_agrees_with_that_on_one(tmp_path, count, devic
     codes, messages = end(begin([config] * count, tmp_path / "run", "--training.data_parallel", "true"))
     assert codes == [0] * count, messages
     assert asked(tmp_path / "run") == asked(tmp_path / "alone")
-    np.testing.assert_allclose(losses(tmp_path / "run"), losses(tmp_path / "alone"), rtol=1e-4)
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize(("count", "devices"), [(1, 4), (2, 1), (2, 2)])
-def test_a_fit_is_shared_by_the_devices_of_all_processes(tmp_path, count, devices, monkeypatch):
-    """It refuses a batch that so many do not divide."""
-    config = write_config(tmp_path, study(**FEW))
-    give_devices(monkeypatch, devices)
-    settings = ("--training.data_parallel", "true", "--training.batch_size", "63")
-    codes, messages = end(begin([config] * count, tmp_path / "run", *settings))
-    assert codes == [2] * count, messages
-    assert f"{count * devices} devices do not divide batch_size = 63" in messages[0]
+    found, expected = (np.reshape(losses(tmp_path / name), (len(arms), -1)) for name in ("run", "alone"))
+    np.testing.assert_allclose(found[:2], expected[:2], rtol=1e-4)
+    np.testing.assert_allclose(found[2, 0], expected[2, 0], rtol=1e-2)
+    assert np.any(found[2] != expected[2])  # sums are formed in another order: the fit was shared out
