@@ -46,13 +46,22 @@ def test_fields_of_the_strategy_are_set_by_path(pool, capsysbinary):
     for given in (
         words("mpps", "--strategy.normalize", "l2"),
         words('{kind = "mpps", normalize = "l2"}'),
-        ["select", "--strategy.normalize=l2", "--budget=6", "--strategy=mpps", "pool.npz", "--memory", "100000"],
+        ["select", "--strategy.normalize=l2", "--budget=6", "--strategy=mpps", "pool.npz"],
     ):
         rows, _ = selected(capsysbinary, given)
         check_rows(rows, expected)
     nested = {"kind": "cb_dal", "auto_fm": {"alpha_init": "half"}}
     rows, _ = selected(capsysbinary, words("cb_dal", "--strategy.auto_fm.alpha_init", "half"))
     check_rows(rows, select_with_reasons(nested, budget=Q, **pool_arrays()))
+
+
+@pytest.mark.parametrize("memory", ["300", "8000", "100000"])
+def test_memory_changes_no_pick(pool, capsysbinary, memory):
+    """Another budget is another program, whose last bits may be others."""
+    expected = select_with_reasons({"kind": "mpps", "normalize": "l2"}, budget=Q, **pool_arrays())
+    rows, _ = selected(capsysbinary, words("mpps", "--strategy.normalize", "l2", "--memory", memory))
+    assert [int(row["index"]) for row in rows] == expected.indices.tolist()
+    np.testing.assert_allclose([float(row["score"]) for row in rows], expected.scores, rtol=1e-6)
 
 
 def test_what_was_assumed_is_said_on_standard_error(pool, capsysbinary):
