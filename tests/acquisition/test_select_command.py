@@ -4,6 +4,7 @@ import subprocess
 import sys
 
 import numpy as np
+import pytest
 from select_files import check_rows, file_arrays, selected, words
 from select_pools import C, N, Q, U, pool_arrays
 
