@@ -230,7 +230,6 @@ OFTEN = """
 import sys
 from jaxal.acquisition import streamed, streamed_rows
 from jaxal.cli import main
-from jaxal.errors import DataError
 streamed_rows.SECONDS_BETWEEN_SAVES = 0.0
 streamed.select_streamed.__kwdefaults__["read_bytes"] = 2**17
 sys.exit(main(sys.argv[1:]))
