@@ -9,6 +9,7 @@ from typing import Any, TypeVar
 import jax
 import jax.numpy as jnp
 
+from jaxal.kernels.marked_rows import marked_rows
 from jaxal.kernels.pool_mesh import (
     BY_ROWS,
     EVERYWHERE,
@@ -193,12 +194,12 @@ def _fold_listed(block_fn: Callable[..., S], total: S, is_listed: Array, arrays:
     """Carry a total over the marked rows of one device."""
     num_rows = is_listed.shape[0]
     block_size = min(block_size, max(num_rows, 1))
-    (rows,) = jnp.nonzero(is_listed, size=-(-num_rows // block_size) * block_size, fill_value=num_rows)
+    rows = marked_rows(is_listed, -(-num_rows // block_size) * block_size)
     num_blocks = -(-jnp.sum(is_listed, dtype=jnp.int32) // block_size)
 
     def fold_block(number: Array, total: S) -> S:
         tell("blocks of a pass", number, num_blocks)
         block = _rows_from(rows, number * block_size, block_size)
-        return block_fn(total, block.astype(jnp.int32), *arrays)
+        return block_fn(total, block, *arrays)
 
     return jax.lax.fori_loop(0, num_blocks, fold_block, total)

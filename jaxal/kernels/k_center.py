@@ -9,6 +9,7 @@ import jax.numpy as jnp
 from jaxal.kernels.cached_blocks import rows_per_cached_block
 from jaxal.kernels.distances import embedding_geometry, embedding_points, mean_embedding
 from jaxal.kernels.farthest_first import CANDIDATES, PICKS_PER_PASS, farthest_first, nothing_outside
+from jaxal.kernels.marked_rows import marked_rows
 from jaxal.kernels.masking import first_argmax
 from jaxal.kernels.nearest_center import Geometry, Points, fold_centers
 from jaxal.kernels.pool_mesh import everywhere, take_rows
@@ -71,7 +72,7 @@ def nearest_center_distances(
     """
     num_rows = is_center.shape[0]
     num_centers = jnp.sum(is_center, dtype=jnp.int32)
-    (rows,) = jnp.nonzero(everywhere(is_center), size=num_rows, fill_value=num_rows)
+    rows = marked_rows(everywhere(is_center), num_rows)
     nothing = jnp.full(num_rows, jnp.inf, points[0].dtype)
     return fold_all_centers(
         geometry,

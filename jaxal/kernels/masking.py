@@ -3,6 +3,7 @@
 import jax
 import jax.numpy as jnp
 
+from jaxal.kernels.marked_rows import marked_rows
 from jaxal.kernels.pool_mesh import current_mesh, first_own_row, gathered, pool_mesh
 from jaxal.typing import Array, Bool, Float, Int32
 
@@ -126,8 +127,7 @@ def lowest(
         is_near = may_be_lowest(keys[0], keys[0], is_selectable, query_size)
 
         def by_partial_sort() -> Array:
-            (rows,) = jnp.nonzero(is_near, size=room, fill_value=num_rows)
-            rows = rows.astype(jnp.int32)
+            rows = marked_rows(is_near, room)
             near_keys = tuple(key.at[rows].get(mode="clip") for key in keys)
             return sorted_rows(near_keys, rows < num_rows, rows, query_size, num_rows)[0]
 

@@ -14,6 +14,7 @@ import jax
 import jax.numpy as jnp
 
 from jaxal.kernels.blocks import map_row_blocks
+from jaxal.kernels.marked_rows import marked_rows
 from jaxal.kernels.pool_mesh import take
 from jaxal.typing import Array, Bool, Float, Int32
 
@@ -100,8 +101,7 @@ def search(
     at_a_time = min(max(ROWS_AT_A_TIME, int(SHARE_AT_A_TIME * num_rows)), num_rows)
 
     def measure_some(state: tuple[Array, ...]) -> tuple[Array, ...]:
-        (rows,) = jnp.nonzero(is_open(state), size=at_a_time, fill_value=num_rows)
-        return measure_rows(rows, state)
+        return measure_rows(marked_rows(is_open(state), at_a_time), state)
 
     state = (squared, number, bounds, jnp.min(left(bounds), axis=1))
     # Where many rows are open, as for the first centers there are, all are measured at once.

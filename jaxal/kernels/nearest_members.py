@@ -12,6 +12,7 @@ import jax.numpy as jnp
 
 from jaxal.kernels.blocks import map_row_blocks, rows_per_block
 from jaxal.kernels.cached_blocks import rows_per_cached_block
+from jaxal.kernels.marked_rows import marked_rows
 from jaxal.kernels.nearest_center import product_tolerance
 from jaxal.kernels.pool_mesh import POOL_AXIS, exchange_rows
 from jaxal.typing import Array, Bool, Float, Int32
@@ -183,7 +184,7 @@ def _settle(
 
     def measure(state: tuple[Array, Array, Array]) -> tuple[Array, Array, Array]:
         nearest, is_settled, _ = state
-        (places,) = jnp.nonzero(~is_settled, size=min(OPEN_ROWS, tile_rows), fill_value=tile_rows)
+        places = marked_rows(~is_settled, min(OPEN_ROWS, tile_rows))
         open_rows = rows.at[places].get(mode="fill", fill_value=num_rows)
         z = _read(clusters, open_rows)
         start, stop = _span(clusters, open_rows)

@@ -5,6 +5,7 @@ import jax.numpy as jnp
 
 from jaxal.kernels.distances import squared_distances_by_blocks
 from jaxal.kernels.lloyd import argmin_with_ties
+from jaxal.kernels.marked_rows import marked_rows
 from jaxal.kernels.nearest_members import Clusters, nearest_members, rows_per_tile, sort_clusters
 from jaxal.kernels.pool_mesh import (
     BY_ROWS,
@@ -86,7 +87,7 @@ def mean_neighbor_distances(
     num_neighbors = min(num_neighbors, max(num_rows - 1, 1))
     clusters = sort_clusters(embeddings, everywhere(assignment), num_clusters)
     num_wanted = jnp.sum(is_wanted, dtype=jnp.int32)
-    (places,) = jnp.nonzero(everywhere(is_wanted)[clusters.by_cluster], size=num_rows, fill_value=num_rows)
+    places = marked_rows(everywhere(is_wanted)[clusters.by_cluster], num_rows)
     wanted = clusters.by_cluster.at[places].get(mode="fill", fill_value=num_rows)
     tile_rows = rows_per_tile(num_rows, num_clusters, embeddings.shape[1])
     tile_positions = jnp.arange(tile_rows, dtype=jnp.int32)
