@@ -10,6 +10,8 @@ and p̄ of `mutual_information` that is
 what i tells of the model, less what the picks already tell of i. Each bracket is nonnegative, as h is convex.
 """
 
+from typing import NamedTuple
+
 import jax
 import jax.numpy as jnp
 
@@ -19,58 +21,94 @@ from jaxal.kernels.pool_mesh import take_rows
 from jaxal.kernels.progress import tell
 from jaxal.typing import Array, Bool, Float, Int32, PRNGKey
 
-__all__ = ["CONFIGURATIONS_PER_PASS", "batch_bald", "configurations", "log_gains"]
+__all__ = [
+    "CONFIGURATIONS_PER_PASS",
+    "Outcomes",
+    "add_pick",
+    "batch_bald",
+    "configurations",
+    "log_gains",
+    "no_outcomes",
+]
 
 # Configurations whose predictive distributions are held at once, for one block of rows.
 CONFIGURATIONS_PER_PASS = 256
 
 
-def configurations(
-    key: PRNGKey,
-    log_probabilities: Float[Array, "Q M C"],
-    num_picked: Int32[Array, ""],
-    *,
-    num_configurations: int,
-) -> tuple[Float[Array, "K M"], Float[Array, " K"]]:
-    """List or draw joint outcomes of the picks so far, each with the posterior over draws that it leaves.
+class Outcomes(NamedTuple):
+    """Joint outcomes of the picks so far: log-likelihoods of each under each draw of the model."""
 
-    While C^n ≤ K all C^n outcomes are listed: configuration k reads y_kj = ⌊k/C^j⌋ mod C, with the weight
-    p(k) = mean_m Π_j p_m(y_kj); the entries from C^n on are padding with weight 0. Beyond, K outcomes are drawn from p
-    itself, all n picks anew: first a draw m_k = ⌊M(k + u)/K⌋ of the model (systematic sampling, u uniform in [0, 1)),
-    then y_kj from p_{m_k}. As they come from p, the importance weights p(k) / (K p(k)) are 1/K each, and a weighted sum
-    over configurations is an unbiased estimate of the sum over all C^n.
+    listed: Float[Array, "K M"]  # outcome k reads y_kj = ⌊k/C^j⌋ mod C for pick j
+    drawn: Float[Array, "K M"]
+
+
+def no_outcomes(num_configurations: int, num_draws: int, dtype: jnp.dtype) -> Outcomes:
+    """Begin with no pick: K outcomes that say nothing."""
+    nothing = jnp.zeros((num_configurations, num_draws), dtype)
+    return Outcomes(nothing, nothing)
+
+
+def add_pick(
+    key: PRNGKey, outcomes: Outcomes, log_probabilities: Float[Array, "M C"], num_picked: Int32[Array, ""]
+) -> Outcomes:
+    """Extend each outcome by the label of one more pick.
+
+    A drawn outcome belongs to one draw m_k = ⌊M(k + u)/K⌋ of the model (systematic sampling, u uniform in [0, 1)) and
+    y_kj comes from p_{m_k}: so it comes from p, the mean over draws. What was drawn for a pick stays for the query.
 
     Args:
-        key: of the sampling; without effect while outcomes are listed.
-        log_probabilities: log p_m(y_j = c) of pick j; what stands behind the first num_picked is not used.
-        num_picked: n, 0 or more.
-        num_configurations: K, at least 1.
+        key: of the query, the same for all its picks.
+        outcomes: of the picks before.
+        log_probabilities: log p_m(y = c) of the pick.
+        num_picked: how many picks there were before.
 
-    Returns:
-        (π, w): posteriors over draws [K, M], each of sum 1, and weights [K] of sum 1.
-
-    Cost: O(nK(M + C)).
+    Cost: O(K(M + C)).
     """
-    _, num_draws, num_classes = log_probabilities.shape
-    num_exact = max(n for n in range(32) if num_classes**n <= num_configurations)
-    sizes = jnp.asarray([num_classes**n for n in range(num_exact + 1)], jnp.int32)
-    is_exact = num_picked <= num_exact
+    num_configurations, num_draws = outcomes.drawn.shape
+    num_classes = log_probabilities.shape[1]
+    sizes = _outcome_counts(num_configurations, num_classes)
     numbers = jnp.arange(num_configurations, dtype=jnp.int32)
     draw_key, outcome_key = jax.random.split(key)
     position = (numbers.astype(jnp.float32) + jax.random.uniform(draw_key)) * (num_draws / num_configurations)
     draws = jnp.minimum(position.astype(jnp.int32), num_draws - 1)
+    outcome_key = jax.random.fold_in(outcome_key, num_picked)
+    listed = numbers // sizes[jnp.minimum(num_picked, len(sizes) - 1)] % num_classes
+    drawn = jax.random.categorical(outcome_key, log_probabilities[draws]).astype(jnp.int32)
+    labels = Outcomes(listed, drawn)
+    return jax.tree.map(lambda known, label: known + log_probabilities.T[label], outcomes, labels)
 
-    def add_pick(pick: Array, log_likelihood: Array) -> Array:
-        log_p = log_probabilities[pick]
-        listed = numbers // sizes[jnp.minimum(pick, num_exact)] % num_classes
-        drawn = jax.random.categorical(jax.random.fold_in(outcome_key, pick), log_p[draws]).astype(jnp.int32)
-        return log_likelihood + log_p.T[jnp.where(is_exact, listed, drawn)]
 
-    start = jnp.zeros((num_configurations, num_draws), log_probabilities.dtype)
-    log_likelihood = jax.lax.fori_loop(0, num_picked, add_pick, start)
+def configurations(
+    outcomes: Outcomes, num_picked: Int32[Array, ""], *, num_classes: int
+) -> tuple[Float[Array, "K M"], Float[Array, " K"]]:
+    """Give each joint outcome of the picks its weight and the posterior over draws that it leaves.
+
+    While C^n ≤ K those are all C^n outcomes, listed, with the weight p(k) = mean_m Π_j p_m(y_kj); the entries from C^n
+    on are padding with weight 0. Beyond, they are K outcomes drawn from p: the importance weights p(k) / (K p(k)) are
+    1/K each, and a weighted sum over configurations is an unbiased estimate of the sum over all C^n.
+
+    Args:
+        outcomes: of the picks, by `add_pick`.
+        num_picked: n, 0 or more.
+        num_classes: C.
+
+    Returns:
+        (π, w): posteriors over draws [K, M], each of sum 1, and weights [K] of sum 1.
+
+    Cost: O(KM).
+    """
+    sizes = _outcome_counts(outcomes.drawn.shape[0], num_classes)
+    is_exact = num_picked < len(sizes)
+    log_likelihood = jnp.where(is_exact, *outcomes)
     log_weight = jnp.where(is_exact, jax.nn.logsumexp(log_likelihood, axis=1), 0)
-    is_used = ~is_exact | (numbers < sizes[jnp.minimum(num_picked, num_exact)])
+    numbers = jnp.arange(log_likelihood.shape[0], dtype=jnp.int32)
+    is_used = ~is_exact | (numbers < sizes[jnp.minimum(num_picked, len(sizes) - 1)])
     return jax.nn.softmax(log_likelihood, axis=1), jax.nn.softmax(jnp.where(is_used, log_weight, -jnp.inf))
+
+
+def _outcome_counts(num_configurations: int, num_classes: int) -> Int32[Array, " _"]:
+    """List C^n for each n of which there are at most K outcomes (at most 31, for C = 1 too)."""
+    return jnp.asarray([num_classes**n for n in range(32) if num_classes**n <= num_configurations], jnp.int32)
 
 
 def log_gains(
@@ -150,12 +188,10 @@ def batch_bald(
     deviations, log_means = map_row_blocks(compare_block, (jnp.swapaxes(mc_logits, 0, 1),), block_size)
     lowest_value = jnp.finfo(mc_logits.dtype).min  # a selectable row without any gain still goes before the others
 
-    def pick(position: Array, carry: tuple[Array, ...]) -> tuple[Array, ...]:
-        picked_log_p, selectable, indices, gains = carry
+    def pick(position: Array, carry: tuple[Outcomes, Array, Array, Array]) -> tuple[Outcomes, Array, Array, Array]:
+        outcomes, selectable, indices, gains = carry
         tell("picks", position, num_picks)
-        posterior, weight = configurations(
-            jax.random.fold_in(key, position), picked_log_p, position, num_configurations=num_configurations
-        )
+        posterior, weight = configurations(outcomes, position, num_classes=num_classes)
 
         def score_block(deviation: Float[Array, "B M C"], log_mean: Float[Array, "B C"]) -> Float[Array, " B"]:
             return log_gains(jnp.swapaxes(deviation, 0, 1), log_mean, posterior, weight)
@@ -165,7 +201,7 @@ def batch_bald(
         chosen = jnp.argmax(value).astype(jnp.int32)
         chosen_logits, chosen_gain = take_rows(mc_logits, chosen[None], axis=1), take_rows(log_gain, chosen[None])
         return (
-            picked_log_p.at[position].set(jax.nn.log_softmax(chosen_logits[:, 0], axis=1)),
+            add_pick(key, outcomes, jax.nn.log_softmax(chosen_logits[:, 0], axis=1), position),
             selectable.at[chosen].set(False),
             indices.at[position].set(chosen),
             gains.at[position].set(jnp.exp(chosen_gain[0])),
@@ -173,7 +209,7 @@ def batch_bald(
 
     room = max(query_size, 1)  # for one even where Q = 0: the loop body is traced
     start = (
-        jnp.zeros((room, num_draws, num_classes), mc_logits.dtype),
+        no_outcomes(num_configurations, num_draws, mc_logits.dtype),
         is_selectable,
         jnp.full(room, num_rows, jnp.int32),
         jnp.full(room, jnp.nan, mc_logits.dtype),

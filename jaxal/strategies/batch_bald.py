@@ -29,9 +29,9 @@ def batch_bald(config: BatchBALDConfig, *, num_classes: int) -> Strategy:
     """Choose greedily the samples that add most to I(y_1 … y_n; ω), ties to the lowest row.
 
     The first pick is BALD's. With n picks made, the next is exact while C^n ≤ num_configurations, and beyond rests on
-    num_configurations joint outcomes drawn anew for every pick, from the query's key. The score is the pick's gain in
-    joint information when it was picked, in nats: exact or estimated without bias, never negative, and (up to the error
-    of sampling) never rising from pick to pick.
+    num_configurations joint outcomes, drawn from the query's key and extended by a label with each pick. The score is
+    the pick's gain in joint information when it was picked, in nats: exact or estimated, never negative, and (up to the
+    error of sampling) never rising from pick to pick.
 
     In pools of more than num_candidates rows that may be picked, those of the largest BALD score are searched alone. No
     gain exceeds a row's own BALD score, so this changes nothing while gains stay above the best score left out. A query

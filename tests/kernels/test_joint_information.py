@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from reference import mutual_information as reference
 from reference.uncertainty import softmax
 
-from jaxal.kernels.joint_information import batch_bald, configurations, log_gains
+from jaxal.kernels.joint_information import add_pick, batch_bald, configurations, log_gains, no_outcomes
 from jaxal.kernels.mutual_information import draw_deviations
 
 from .content import examples, seeds
@@ -103,12 +103,18 @@ POOL = draws(4, "normal", (4, 9, 3), 1.5)
 PICKED = (2, 5, 7)
 
 
+def outcomes_of(key, mc_logits, rows, num_configurations):
+    log_p = jax.nn.log_softmax(mc_logits, axis=2)
+    outcomes = no_outcomes(num_configurations, mc_logits.shape[0], mc_logits.dtype)
+    for num_picked, row in enumerate(rows):
+        outcomes = add_pick(key, outcomes, log_p[:, row], jnp.int32(num_picked))
+    return configurations(outcomes, jnp.int32(len(rows)), num_classes=mc_logits.shape[2])
+
+
 @functools.partial(jax.jit, static_argnames="num_configurations")
 def outcomes_and_gains(key, mc_logits, num_configurations):
-    """(π, w, gain of every row) after the three picks; a fourth entry holds what must not be used."""
-    log_p = jax.nn.log_softmax(mc_logits, axis=2)
-    log_p = jnp.stack([*(log_p[:, row] for row in PICKED), jnp.full(log_p[:, 0].shape, jnp.nan)])
-    posterior, weight = configurations(key, log_p, jnp.int32(3), num_configurations=num_configurations)
+    """(π, w, gain of every row) after the three picks."""
+    posterior, weight = outcomes_of(key, mc_logits, PICKED, num_configurations)
     return posterior, weight, jnp.exp(log_gains(*draw_deviations(mc_logits), posterior, weight))
 
 
@@ -147,12 +153,11 @@ def test_drawn_configurations_estimate_the_gains_without_bias(num_configurations
 def test_many_drawn_configurations_come_close():
     """3^9 = 19,683 outcomes of nine picks, listed and by 2,000 of them: a relative error of a few percent."""
     mc_logits = jnp.asarray(draws(11, "normal", (6, 10, 3), 0.7))
-    log_p = jnp.swapaxes(jax.nn.log_softmax(mc_logits, axis=2), 0, 1)[:9]
     deviation, log_mean = draw_deviations(mc_logits)
 
     @functools.partial(jax.jit, static_argnums=1)
     def gains(key, num_configurations):
-        outcomes = configurations(key, log_p, jnp.int32(9), num_configurations=num_configurations)
+        outcomes = outcomes_of(key, mc_logits, range(9), num_configurations)
         return jnp.exp(log_gains(deviation, log_mean, *outcomes))
 
     exact = np.asarray(gains(jax.random.key(0), 3**9))
