@@ -102,19 +102,19 @@ def mix_features(
     """
     width = embeddings.shape[1]
     predicted = jnp.argmax(logits, axis=1).astype(jnp.int32)
-    # Only differences between classes count; an offset that all of them share would cost digits.
-    offsets = weight - weight[:, :1]
+    # Only differences between classes count, here to class 0; an offset that all of them share would cost digits.
+    offsets = weight[:, 1:] - weight[:, :1]
     near_bound = num_steps * float(jnp.finfo(embeddings.dtype).eps)
 
     def mix_block(z: Array, ids: Array, block_logits: Array, block_predicted: Array) -> Mixing:
-        gradient_at_z = relative_loss_gradient(block_logits, block_predicted, offsets)
+        gradient_at_z = relative_loss_gradient(block_logits, block_predicted, weight)
 
         def mix_with_anchor(best: Mixing, anchor: tuple[Array, Array]) -> Mixing:
             label, center = anchor
             difference = anchor_difference(center, z)
 
             def score(alpha: Array, norm: Array) -> tuple[Array, Array]:
-                shift = jnp.matmul(alpha * difference, offsets, precision="highest")
+                shift = jnp.pad(jnp.matmul(alpha * difference, offsets, precision="highest"), ((0, 0), (1, 0)))
                 fraction = flip_fraction(block_logits, shift, block_predicted)
                 candidate = jnp.where(fraction <= 1, fraction * jnp.mean(alpha, axis=1), jnp.inf)
                 return shift, jnp.minimum(norm, candidate)
@@ -124,7 +124,7 @@ def mix_features(
                 residual = relative_residual(block_logits + shift, block_predicted)
                 # 0·inf is not 0; an infinite penalty outweighs any loss.
                 penalty = penalty_weight / width * residual.inverse_error[:, None] if penalty_weight else 0
-                loss_slope = difference * jnp.matmul(residual.direction, offsets.T, precision="highest")
+                loss_slope = difference * jnp.matmul(residual.direction[:, 1:], offsets.T, precision="highest")
                 alpha = alpha - step_size * jnp.sign(penalty - loss_slope)
                 alpha = jnp.where(alpha <= near_bound, 0, jnp.where(alpha >= 1 - near_bound, 1, alpha))
                 return alpha, *score(alpha, norm)

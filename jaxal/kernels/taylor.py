@@ -76,10 +76,10 @@ def relative_loss_gradient(
 
     Cost: O(NCD).
     """
-    # Only differences between classes count; an offset that all of them share would cost digits.
-    offsets = weight - weight[:, :1]
+    # Only differences between classes count, here to class 0; an offset that all of them share would cost digits.
+    offsets = weight[:, 1:] - weight[:, :1]
     direction = relative_residual(logits, predicted).direction
-    return jnp.matmul(direction, offsets.T, precision="highest")
+    return jnp.matmul(direction[:, 1:], offsets.T, precision="highest")
 
 
 def taylor_loss_change(shift: Float[Array, "N D"], gradient: Float[Array, "N D"]) -> Float[Array, " N"]:
