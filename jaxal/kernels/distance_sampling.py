@@ -48,6 +48,7 @@ class Block(NamedTuple):
     arrival: Array  # -log of the time of each row's next arrival: large is early; -inf for never
     uniform: Array  # in [0, 1), for the next arrival of each row: accepted if below its weight now / then
     weight: Array  # now
+    num_again: Array  # int32, arrivals of each row that were rejected
     picks: Array  # int32 [B], places among the M rows
     distances: Array  # [B], squared, when picked
     num_picks: Array
@@ -138,7 +139,8 @@ def draw_block(
         )
 
     def reject(state: Block, place: Array) -> Block:
-        again_key = jax.random.fold_in(jax.random.fold_in(later_key, ids[place]), state.num_arrivals)
+        # Not by the number of all arrivals: two that come at nearly the same time would change all noise after them.
+        again_key = jax.random.fold_in(jax.random.fold_in(later_key, ids[place]), state.num_again[place])
         gap_key, uniform_key = jax.random.split(again_key)
         # Times add up: that of this arrival and an exponential one at the same rate.
         gap = arrivals.log_rate[place] + jax.random.gumbel(gap_key, dtype=weight_then.dtype, mode="high")
@@ -146,6 +148,7 @@ def draw_block(
         return state._replace(
             arrival=state.arrival.at[place].set(jnp.where(state.weight[place] > 0, again, -jnp.inf)),
             uniform=state.uniform.at[place].set(jax.random.uniform(uniform_key)),
+            num_again=state.num_again.at[place].add(1),
         )
 
     def arrive(state: Block) -> Block:
@@ -158,6 +161,7 @@ def draw_block(
         arrival=arrivals.first,
         uniform=uniforms,
         weight=weight_then,
+        num_again=jnp.zeros(len(ids), jnp.int32),
         picks=jnp.full(per_pass, num_arrivals, jnp.int32),
         distances=jnp.full(per_pass, jnp.nan, weight_then.dtype),
         num_picks=jnp.asarray(0, jnp.int32),

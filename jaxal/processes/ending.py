@@ -29,6 +29,8 @@ LOOK_EVERY = 0.5
 GRACE_SECONDS = 30.0
 # The first one, which all others talk through, stays until they have ended, but no longer than this.
 LINGER_SECONDS = 10.0
+# For as long after their last word: jax aborts a process that is still about its own message when the first one goes.
+LAST_WORDS_SECONDS = 2.0
 ENDED, LEFT = "ended", "left"
 # What a collective raises where another process is gone.
 CONNECTION_LOST = re.compile(r"gloo|nccl|coordination|connection (?:closed|reset)|socket closed", re.IGNORECASE)
@@ -140,6 +142,7 @@ def _tell(error: BaseException) -> None:
             while others_left and time.monotonic() < give_up:
                 others_left = [number for number in others_left if not _has_left(number)]
                 time.sleep(LOOK_EVERY / 5)
+            time.sleep(LAST_WORDS_SECONDS)
 
 
 def _has_left(number: int) -> bool:

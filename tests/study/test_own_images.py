@@ -90,7 +90,7 @@ def test_a_csv_set_with_groups_and_centers_gives_a_study_with_an_external_test(t
 
 @pytest.mark.slow
 def test_validation_held_out_of_the_labels_is_inside_the_budget_and_never_trains(tmp_path, monkeypatch):
-    from jaxal.experiment import rounds as module
+    from jaxal.experiment import fitting as module
 
     rows = write_csv(tmp_path / "set")
     split = {"validation_fraction": 0.25, "test_fraction": 0.2, "validation": "from_labeled"}
