@@ -6,6 +6,7 @@ import jax
 import jax.numpy as jnp
 
 from jaxal.config.strategies import AutoFMConfig
+from jaxal.kernels.blocks import rows_per_block
 from jaxal.kernels.cached_blocks import rows_per_cached_block
 from jaxal.kernels.closed_form_mixing import closed_form_mixing
 from jaxal.kernels.feature_mixing import Mixing, mix_features
@@ -24,6 +25,8 @@ __all__ = ["auto_fm"]
 REASONS = ("feature_mixing", "smallest_margin")
 # α, its difference to the anchor, the slope and two temporaries are alive at once, each a float32 row of width D.
 LIVE_ROW_ARRAYS = 5
+# What a step reads and writes of these, which is to stay in the cache: α, the difference, and their product.
+STEP_ROW_ARRAYS = 3
 # Folds the key of k-means' seeds away from those of the samples' noise, whose ids are non-negative int32.
 SPREAD_FOLD = 2**31
 
@@ -36,7 +39,11 @@ def mixing_of(config: AutoFMConfig, key: PRNGKey, inputs: AcquisitionInputs, num
     if config.alpha == "fixed":
         alphas = jnp.asarray(config.fixed_alphas, logits.dtype)
         return scalar_mixing(logits, anchor_logits(anchors, *head), is_anchor, alphas)
-    block_size = rows_per_cached_block(LIVE_ROW_ARRAYS * 4 * (width + num_classes), num_rows)
+    row_bytes = 4 * (width + num_classes)
+    block_size = min(
+        rows_per_block(LIVE_ROW_ARRAYS * row_bytes, num_rows),
+        rows_per_cached_block(STEP_ROW_ARRAYS * row_bytes, num_rows),
+    )
     if config.alpha == "closed_form":
         return closed_form_mixing(inputs.embeddings, logits, head.weight, anchors, is_anchor, block_size=block_size)
     return mix_features(
