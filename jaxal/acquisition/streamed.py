@@ -42,7 +42,7 @@ CAN_STREAM = (
 )
 
 # Of what is kept of an unfinished choice: another number for every change, so that older states are refused.
-LAYOUT = "2"
+LAYOUT = "3"
 
 
 class Seconds(NamedTuple):

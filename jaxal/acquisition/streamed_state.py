@@ -88,31 +88,38 @@ def hold_state(folder: Path, of: Mapping[str, str]) -> Iterator[StateFolder]:
                 write_sealed(folder / STATE, stored)
             _refuse_another(folder, stored.of, of)
             kept = Kept(stored.numbers, _read_arrays(folder, stored)) if stored.numbers else None
-            yield StateFolder(folder, stored.of, kept)
         except OSError as error:
-            raise StoreError(f"{folder}: cannot be used: {error.strerror or error}. Choose another folder.") from error
+            raise _unusable(folder, error) from error
+        yield StateFolder(folder, stored.of, kept)
 
 
 def save_state(state: StateFolder, kept: Kept) -> None:
     """Keep how far a selection has come; a process killed at any moment leaves this state or the one before.
 
     Raises:
-        OSError: it cannot be written.
+        StoreError: it cannot be written.
 
     Cost: the arrays' bytes are written and read once.
     """
     folder = state.folder
-    earlier = read_sealed(folder / STATE, _Stored)
-    number = 0 if earlier is None else earlier.number + 1
-    hashes = {}
-    for name, array in kept.arrays.items():
-        path = _array_path(folder, name, number)
-        with temporary_file(path) as file:
-            np.save(file, array, allow_pickle=False)
-        hashes[name] = file_sha256(path)
-    sync_folder(folder)
-    write_sealed(folder / STATE, _Stored(state.of, number, kept.numbers, hashes))
-    _clear_arrays(folder, {_array_path(folder, name, number).name for name in hashes})
+    try:
+        earlier = read_sealed(folder / STATE, _Stored)
+        number = 0 if earlier is None else earlier.number + 1
+        hashes = {}
+        for name, array in kept.arrays.items():
+            path = _array_path(folder, name, number)
+            with temporary_file(path) as file:
+                np.save(file, array, allow_pickle=False)
+            hashes[name] = file_sha256(path)
+        sync_folder(folder)
+        write_sealed(folder / STATE, _Stored(state.of, number, kept.numbers, hashes))
+        _clear_arrays(folder, {_array_path(folder, name, number).name for name in hashes})
+    except OSError as error:
+        raise _unusable(folder, error) from error
+
+
+def _unusable(folder: Path, error: OSError) -> StoreError:
+    return StoreError(f"{folder}: cannot be used: {error.strerror or error}. Choose another folder.")
 
 
 def _array_path(folder: Path, name: str, number: int) -> Path:

@@ -114,7 +114,7 @@ def mix_features(
             difference = anchor_difference(center, z)
 
             def score(alpha: Array, norm: Array) -> tuple[Array, Array]:
-                shift = jnp.pad(jnp.matmul(alpha * difference, offsets, precision="highest"), ((0, 0), (1, 0)))
+                shift = jnp.pad(_of_each_row(alpha * difference, offsets), ((0, 0), (1, 0)))
                 fraction = flip_fraction(block_logits, shift, block_predicted)
                 candidate = jnp.where(fraction <= 1, fraction * jnp.mean(alpha, axis=1), jnp.inf)
                 return shift, jnp.minimum(norm, candidate)
@@ -145,3 +145,14 @@ def mix_features(
         return best
 
     return map_row_blocks(mix_block, (embeddings, sample_ids, logits, predicted), block_size)
+
+
+def _of_each_row(rows: Array, columns: Array) -> Array:
+    """Multiply rows [B, D] with columns [D, K], equal rows to equal products wherever they lie.
+
+    A single column is summed row by row: XLA's product of a matrix and a vector on a CPU adds up the last rows of a
+    block in another order than those before, and ties would be lost.
+    """
+    if columns.shape[1] == 1:
+        return jnp.sum(rows * columns[:, 0][None], axis=1, keepdims=True)
+    return jnp.matmul(rows, columns, precision="highest")

@@ -38,8 +38,8 @@ CONFIGURATIONS_PER_PASS = 256
 class Outcomes(NamedTuple):
     """Joint outcomes of the picks so far: log-likelihoods of each under each draw of the model."""
 
-    listed: Float[Array, "K M"]  # outcome k reads y_kj = ⌊k/C^j⌋ mod C for pick j
-    drawn: Float[Array, "K M"]
+    listed: Float[Array, "K M"]  # outcome k reads y_kj = ⌊k/C^j⌋ mod C for pick j; means nothing once C^n > K
+    drawn: Float[Array, "K M"]  # in use from then on
 
 
 def no_outcomes(num_configurations: int, num_draws: int, dtype: jnp.dtype) -> Outcomes:
@@ -62,7 +62,12 @@ def add_pick(
         log_probabilities: log p_m(y = c) of the pick.
         num_picked: how many picks there were before.
 
-    Cost: O(K(M + C)).
+    Returns:
+        The outcomes with the pick's labels, both kinds.
+
+    Cost: O(K(M + C)), in memory too.
+
+    References: Kirsch et al., NeurIPS 2019, for outcomes listed and drawn; keeping them for the query is ours.
     """
     num_configurations, num_draws = outcomes.drawn.shape
     num_classes = log_probabilities.shape[1]
@@ -85,7 +90,8 @@ def configurations(
 
     While C^n ≤ K those are all C^n outcomes, listed, with the weight p(k) = mean_m Π_j p_m(y_kj); the entries from C^n
     on are padding with weight 0. Beyond, they are K outcomes drawn from p: the importance weights p(k) / (K p(k)) are
-    1/K each, and a weighted sum over configurations is an unbiased estimate of the sum over all C^n.
+    1/K each, and for picks chosen without a look at these draws a weighted sum over configurations is an unbiased
+    estimate of the sum over all C^n. Greedy picks have looked at them.
 
     Args:
         outcomes: of the picks, by `add_pick`.
@@ -174,7 +180,8 @@ def batch_bald(
         is the joint information of the query; padding indices hold N.
 
     Cost: O(Q·K·M·N·C) in one loop on the device; while fewer than K configurations are in use, that many. Memory: two
-    arrays of the size of mc_logits, and a few of CONFIGURATIONS_PER_PASS×block_size×C.
+    arrays of the size of mc_logits, a few of CONFIGURATIONS_PER_PASS×block_size×C, and, which block_size does not
+    bound, a few of K×M and of K×C.
 
     References: Kirsch et al., NeurIPS 2019, Algorithm 1 and the estimators of the joint entropy.
     """

@@ -10,6 +10,10 @@ __all__ = ["marked_rows"]
 def marked_rows(is_marked: Bool[Array, " N"], num_places: int) -> Int32[Array, " P"]:
     """List the first P marked rows in their order; places that are left hold N.
 
+    Args:
+        is_marked: rows that are wanted.
+        num_places: P, static, 0 or more; marked rows beyond the P-th are left out without a word.
+
     Cost: a running count of N, and one write of N; about half of what `jnp.nonzero` takes on a CPU.
     """
     num_rows = is_marked.shape[0]

@@ -29,7 +29,7 @@ LOOK_EVERY = 0.5
 GRACE_SECONDS = 30.0
 # The first one, which all others talk through, stays until they have ended, but no longer than this.
 LINGER_SECONDS = 10.0
-# For as long after their last word: jax aborts a process that is still about its own message when the first one goes.
+# And for as long after that: jax aborts a process that is still about its own message when the first one goes.
 LAST_WORDS_SECONDS = 2.0
 ENDED, LEFT = "ended", "left"
 # What a collective raises where another process is gone.

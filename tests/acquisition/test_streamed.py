@@ -67,7 +67,7 @@ def in_memory(strategy, embeddings, labels, budget=Q):
             budget=budget,
             num_classes=C,
             seed=5,
-            sample_ids=IDS,
+            sample_ids=IDS[: len(embeddings)],
         )
 
 
@@ -183,6 +183,21 @@ def test_a_stopped_selection_goes_on_to_the_same_picks(tmp_path, often, strategy
     again, _ = streamed(strategy, pool, tmp_path / "state")
     check_same(again, expected)
     assert len(some) <= 4  # from what was kept
+
+
+@pytest.mark.parametrize("num_rows", [7, 41])
+def test_badge_knows_duplicates_however_few_and_narrow_the_rows(tmp_path, num_rows):
+    # The head of seven rows, of a block of rows and of the picks that these are measured against must be one.
+    embeddings = np.random.default_rng(2).normal(size=(4, D)).astype(np.float32)[np.arange(num_rows) % 4]
+    labels = np.full(num_rows, UNLABELED, np.int32)
+    expected = in_memory("badge", embeddings, labels, budget=6)
+    assert expected.num_fallback == 2
+    check_same(streamed("badge", pool_of(embeddings, labels)[0], tmp_path / "state", budget=6)[0], expected)
+
+
+def test_an_error_that_has_nothing_to_do_with_the_state_is_not_blamed_on_it(tmp_path):
+    with pytest.raises(BrokenPipeError), hold_state(tmp_path / "state", {}):
+        raise BrokenPipeError
 
 
 def test_the_place_of_another_selection_is_refused(tmp_path):

@@ -5,7 +5,7 @@ import pytest
 from reference import gradient_embeddings as reference
 from scipy.stats import chisquare
 
-from jaxal.kernels.distance_sampling import sample_by_distance
+from jaxal.kernels.distance_sampling import Arrivals, draw_block, sample_by_distance
 from jaxal.kernels.distances import embedding_geometry, embedding_points, squared_distances
 
 from .content import rows
@@ -68,3 +68,24 @@ def test_each_distance_is_that_to_the_picks_before_and_nothing_of_weight_zero_is
             before = vectors[[0, *real[:place]]]
             np.testing.assert_allclose(distances[place], reference.squared_distances(vectors[[row]], before)[0], 1e-5)
             assert distances[place] > 0
+
+
+def test_what_a_rejected_row_draws_again_does_not_hang_on_who_came_before_it():
+    # Rows 1 and 2 lie beside row 0, which comes first, so that both are rejected; they come at nearly the same time.
+    points = jnp.asarray([[4, 0], [4, 0.01], [4, -0.01], [0, 4]], jnp.float32)
+    squared = jnp.sum(jnp.square(points), axis=1)
+    earlier, later = np.nextafter(np.float32([1, 1]), np.float32([2, 0]))
+
+    @jax.jit
+    def draw_with(first):
+        middle, places = jnp.zeros(2), jnp.arange(4, dtype=jnp.int32)
+        return draw_block(
+            jax.random.key(3), embedding_geometry(middle), embedding_points(points, middle), places, squared,
+            Arrivals(places, first, jnp.log(squared)), jnp.int32(2), 2, num_arrivals=8,
+        )  # fmt: skip
+
+    one, other = (draw_with(jnp.asarray([9, *pair, -20], jnp.float32)) for pair in ((earlier, later), (later, earlier)))
+    assert np.all(one.num_again[1:3] > 1)
+    for name in ("uniform", "num_again", "picks"):
+        np.testing.assert_array_equal(getattr(one, name), getattr(other, name), err_msg=name)
+    np.testing.assert_allclose(one.arrival, other.arrival, rtol=1e-5)

@@ -65,12 +65,12 @@ def test_one_model_asks_and_the_other_is_scored(models):
 @pytest.mark.slow
 def test_a_study_names_both_models_and_pins_their_weights(models, tmp_path):
     large, small = models
-    # The last layer alone, as machines of all the rows behind a network of random numbers take ten minutes.
+    # The last layer alone: support vector machines of all the rows behind a network of random numbers take minutes.
     full = {"name": "full", "kind": "full", "training": {"classifier": "network"}}
     arms = [MARGIN | {"query_model": small}, full]
     study = parse_study(tiny(arms=arms, seeds=[0], **settings(large)))
     plan = prepare_study(study)
-    assert plan.arms[0].steps == (2, 2)
+    assert [arm.steps for arm in plan.arms] == [(2, 2), (2000,)]
     assert any(note.startswith("Query model of margin: efficientnet_lite0") for note in plan.notes)
     assert any(note.startswith("margin: A query model is fitted and asks;") for note in plan.notes)
     result = run_study(study, tmp_path)
