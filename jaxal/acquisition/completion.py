@@ -15,8 +15,8 @@ __all__ = ["complete_inputs", "head_logits"]
 
 # Logits and head may differ by so much of the largest logit, or by the spacing of the coarsest type that was given.
 TOLERANCE = 1e-3
-# With fewer, XLA may choose another product; several times as many as that, for they may be shared among devices.
-FEWEST_ROWS = 1024
+# With fewer rows or numbers XLA on a CPU chooses another product; several times as many, for devices may share them.
+FEWEST_ROWS, FEWEST_NUMBERS = 64, 8192
 # Probabilities of 16 bits sum to 1 within so much.
 SUM_TOLERANCE = 1e-2
 HOW_TO_GIVE = {
@@ -85,14 +85,16 @@ def _sums_to_one(values: Float[Array, "*M N C"], is_used: Bool[Array, " N"]) -> 
 
 @jax.jit
 def head_logits(embeddings: Float[Array, "N D"], head: LinearHead) -> Float[Array, "N C"]:
-    """Compute the outputs of the last layer, in full float32 precision; equal rows have equal ones in every call.
+    """Compute the outputs of the last layer, in full float32 precision.
 
-    Cost: O(NCD).
+    On a CPU equal rows have equal outputs however many come with them: few are filled up.
+
+    Cost: O(NCD); a copy of the rows where they are fewer than FEWEST_ROWS or hold fewer than FEWEST_NUMBERS.
     """
-    # XLA on a CPU sums the products of a few short rows in another order than those of many.
-    filling = max(FEWEST_ROWS - embeddings.shape[0], 0)
+    num_rows, width = embeddings.shape
+    filling = max(FEWEST_ROWS - num_rows, FEWEST_NUMBERS // width - num_rows, 0)
     rows = jnp.pad(embeddings, ((0, filling), (0, 0)))
-    return jnp.matmul(rows, head.weight, precision="highest")[: embeddings.shape[0]] + head.bias[None]
+    return jnp.matmul(rows, head.weight, precision="highest")[:num_rows] + head.bias[None]
 
 
 @jax.jit

@@ -20,6 +20,7 @@ from jaxal.data.cache_files import (
 )
 from jaxal.data.problems import examples
 from jaxal.errors import StoreError
+from jaxal.store.files import unwritable
 from jaxal.store.lock import LOCK, NOTE, hold
 
 __all__ = ["Kept", "StateFolder", "hold_state", "save_state"]
@@ -72,8 +73,11 @@ def hold_state(folder: Path, of: Mapping[str, str]) -> Iterator[StateFolder]:
         StoreError: another process is at it; it holds something else, the state of another selection (all differences
             are told), or files that are not those that were written; or it cannot be written.
     """
-    if folder.is_dir():
-        _refuse_others(folder)
+    try:
+        if folder.is_dir():
+            _refuse_others(folder)
+    except OSError as error:
+        raise _unusable(folder, error) from error
     with hold(folder):
         try:
             clear_temporaries(folder, older_than=0)
@@ -115,7 +119,7 @@ def save_state(state: StateFolder, kept: Kept) -> None:
         write_sealed(folder / STATE, _Stored(state.of, number, kept.numbers, hashes))
         _clear_arrays(folder, {_array_path(folder, name, number).name for name in hashes})
     except OSError as error:
-        raise _unusable(folder, error) from error
+        raise unwritable(folder, error) from error
 
 
 def _unusable(folder: Path, error: OSError) -> StoreError:

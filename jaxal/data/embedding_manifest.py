@@ -1,5 +1,6 @@
 """What a folder of embeddings is of: written down, sealed, and compared."""
 
+import contextlib
 import csv
 import hashlib
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -184,8 +185,12 @@ def has_its_ids(folder: Path, manifest: Manifest) -> bool:
 
 
 def iterate_ids(folder: Path) -> Iterator[str]:
-    """Read the ids of a folder's rows one by one; `has_its_ids` says whether they can be trusted."""
-    with open(folder / SAMPLES, encoding="utf-8", newline="") as file:
+    """Read the ids of a folder's rows one by one; `has_its_ids` says whether they can be trusted.
+
+    Raises:
+        DataError: the file cannot be read.
+    """
+    with _reading(folder / SAMPLES), open(folder / SAMPLES, encoding="utf-8", newline="") as file:
         rows = csv.reader(file, strict=True)
         next(rows)
         yield from (name for _, name in rows)
@@ -194,9 +199,13 @@ def iterate_ids(folder: Path) -> Iterator[str]:
 def ids_by_row(folder: Path) -> Callable[[Iterable[int]], Iterator[str]]:
     """Make the function that looks the ids of some rows up, trusted as those of `iterate_ids`.
 
+    Raises:
+        DataError: the file cannot be read.
+
     Cost: the file in memory and 8 bytes a row as long as the function is kept, three times that while it is made.
     """
-    text = (folder / SAMPLES).read_bytes()
+    with _reading(folder / SAMPLES):
+        text = (folder / SAMPLES).read_bytes()
     letters = np.frombuffer(text, np.uint8)
     ends, quotes = np.flatnonzero(letters == ord("\n")), np.flatnonzero(letters == ord('"'))
     if len(quotes):  # a line break between quotes is one of the id's own
@@ -207,6 +216,14 @@ def ids_by_row(folder: Path) -> Callable[[Iterable[int]], Iterator[str]]:
         return (name for _, name in csv.reader(lines, strict=True))
 
     return ids_of
+
+
+@contextlib.contextmanager
+def _reading(path: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise DataError(f"{path}: cannot be read any more: {error.strerror or error}. Bring the file back.") from error
 
 
 def read_ids(folder: Path, manifest: Manifest) -> list[str] | None:

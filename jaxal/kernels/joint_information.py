@@ -118,15 +118,18 @@ def _outcome_counts(num_configurations: int, num_classes: int) -> Int32[Array, "
 
 
 def log_gains(
-    deviation: Float[Array, "M B C"],
+    deviation: Float[Array, "B C M"],
     log_mean: Float[Array, "B C"],
     posterior: Float[Array, "K M"],
     weight: Float[Array, " K"],
 ) -> Float[Array, " B"]:
     """Compute log of the gain in joint information that each row of a block would bring; -inf where none.
 
+    Candidates lie as rows in every product and sum, since XLA on a CPU adds up the last columns of a product in another
+    order than those before: equal candidates would not tie.
+
     Args:
-        deviation: d of each draw, from `draw_deviations`.
+        deviation: d of each draw, from `draw_deviations`, the draws last.
         log_mean: log p̄.
         posterior: π, from `configurations`.
         weight: w; entries of weight 0 are padding.
@@ -142,15 +145,15 @@ def log_gains(
     num_used = jnp.max(jnp.where(weight > 0, 1 + jnp.arange(num_configurations, dtype=jnp.int32), 0))
 
     def add_part(part: Array, known: Array) -> Array:
-        mixed = jnp.matmul(posterior_parts[part], flat, precision="highest")
-        return known + jnp.matmul(weight_parts[part], relative_entropy_term(mixed), precision="highest")
+        mixed = jnp.matmul(flat, posterior_parts[part].T, precision="highest")
+        return known + jnp.sum(relative_entropy_term(mixed) * weight_parts[part][None], axis=1)
 
-    flat = deviation.reshape(deviation.shape[0], -1)
-    known = jax.lax.fori_loop(0, -(-num_used // size), add_part, jnp.zeros(flat.shape[1], flat.dtype))
+    flat = deviation.reshape(-1, deviation.shape[2])
+    known = jax.lax.fori_loop(0, -(-num_used // size), add_part, jnp.zeros(flat.shape[0], flat.dtype))
     # Posteriors are averaged as drawn, not taken as 1/M: the gain stays nonnegative, and what sampling errs in the two
     # terms cancels.
     mean_posterior = jnp.matmul(weight, posterior, precision="highest")
-    total = jnp.matmul(mean_posterior, relative_entropy_term(flat), precision="highest")
+    total = jnp.sum(relative_entropy_term(flat) * mean_posterior[None], axis=1)
     return log_information((total - known).reshape(log_mean.shape), log_mean)
 
 
@@ -188,9 +191,9 @@ def batch_bald(
     num_draws, num_rows, num_classes = mc_logits.shape
     num_picks = jnp.minimum(jnp.minimum(num_wanted, query_size), jnp.sum(is_selectable, dtype=jnp.int32))
 
-    def compare_block(logits: Float[Array, "B M C"]) -> tuple[Float[Array, "B M C"], Float[Array, "B C"]]:
+    def compare_block(logits: Float[Array, "B M C"]) -> tuple[Float[Array, "B C M"], Float[Array, "B C"]]:
         deviation, log_mean = draw_deviations(jnp.swapaxes(logits, 0, 1))
-        return jnp.swapaxes(deviation, 0, 1), log_mean
+        return jnp.transpose(deviation, (1, 2, 0)), log_mean
 
     deviations, log_means = map_row_blocks(compare_block, (jnp.swapaxes(mc_logits, 0, 1),), block_size)
     lowest_value = jnp.finfo(mc_logits.dtype).min  # a selectable row without any gain still goes before the others
@@ -200,8 +203,8 @@ def batch_bald(
         tell("picks", position, num_picks)
         posterior, weight = configurations(outcomes, position, num_classes=num_classes)
 
-        def score_block(deviation: Float[Array, "B M C"], log_mean: Float[Array, "B C"]) -> Float[Array, " B"]:
-            return log_gains(jnp.swapaxes(deviation, 0, 1), log_mean, posterior, weight)
+        def score_block(deviation: Float[Array, "B C M"], log_mean: Float[Array, "B C"]) -> Float[Array, " B"]:
+            return log_gains(deviation, log_mean, posterior, weight)
 
         log_gain = map_row_blocks(score_block, (deviations, log_means), block_size)
         value = jnp.where(selectable, jnp.maximum(log_gain, lowest_value), -jnp.inf)

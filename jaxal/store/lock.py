@@ -54,7 +54,8 @@ def hold(folder: Path) -> Iterator[None]:
         yield
     finally:
         try:
-            (folder / NOTE).unlink(missing_ok=True)
+            with contextlib.suppress(OSError):  # a note that stays says nothing without the lock
+                (folder / NOTE).unlink(missing_ok=True)
         finally:
             lock.release()
 

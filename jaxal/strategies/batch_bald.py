@@ -7,6 +7,7 @@ import jax.numpy as jnp
 from jaxal.config.strategies import BatchBALDConfig
 from jaxal.kernels import joint_information
 from jaxal.kernels.blocks import rows_per_block
+from jaxal.kernels.cached_blocks import rows_per_cached_block
 from jaxal.kernels.masking import lowest, pick_mask, picked_values
 from jaxal.kernels.mutual_information import log_mutual_information
 from jaxal.kernels.pool_mesh import current_mesh, take_rows
@@ -16,8 +17,8 @@ from jaxal.typing import PRNGKey
 
 __all__ = ["batch_bald"]
 
-# Of a row: the mixed deviations of one pass over configurations, and h of them.
-LIVE_PASS_ARRAYS = 2
+# Of a row: the mixed deviations of one pass over configurations; h of them is summed as it is formed.
+LIVE_PASS_ARRAYS = 1
 # Of a row's logits [M, C]: copy, change, its exponential, ratio, deviation and h.
 LIVE_DRAW_ARRAYS = 6
 
@@ -65,7 +66,7 @@ def batch_bald(config: BatchBALDConfig, *, num_classes: int) -> Strategy:
             num_wanted,
             min(query_size, num_candidates),
             num_configurations=config.num_configurations,
-            block_size=rows_per_block(4 * num_classes * arrays_per_class, num_candidates),
+            block_size=rows_per_cached_block(4 * num_classes * arrays_per_class, num_candidates),
         )
         indices = jnp.where(is_joint, rows.at[places].get(mode="clip"), num_rows)
         num_joint = jnp.sum(is_joint, dtype=jnp.int32)

@@ -62,6 +62,14 @@ def test_ids_are_looked_up_by_their_rows(tmp_path):
     assert list(iterate_ids(folder)) == list(ids)
 
 
+def test_ids_that_have_gone_are_named(tmp_path):
+    folder = made(tmp_path / "made").folder
+    (folder / "samples.csv").unlink()
+    for read in (lambda: list(iterate_ids(folder)), lambda: ids_by_row(folder)):
+        with pytest.raises(DataError, match=r"samples\.csv: cannot be read any more: No such file"):
+            read()
+
+
 def test_what_is_complete_is_hashed_once_and_not_made_again(tmp_path, whole, monkeypatch):
     hashed, asked = [], []
     monkeypatch.setattr(

@@ -98,6 +98,16 @@ def test_rows_out_of_the_choice_may_hold_anything():
     np.testing.assert_array_equal(garbage_gain, gain)
 
 
+@pytest.mark.parametrize("num_configurations", [16, 4096])
+def test_equal_rows_are_taken_in_their_order(num_configurations):
+    # So many that products go by several ways, and draws enough that their sums hang on the order of the terms.
+    for seed in (0, 1, 10):
+        for num_rows, block_size in ((3, 3), (107, 107), (107, 30), (1500, 1500)):
+            mc_logits = np.repeat(draws(seed, "normal", (10, 1, 3), 2.0), num_rows, axis=1)
+            picks, _ = run(mc_logits, np.ones(num_rows, bool), 3, 3, num_configurations, block_size)
+            np.testing.assert_array_equal(picks, np.arange(3))
+
+
 # Three picks of the pool below, 4 draws, 3 classes: 27 joint outcomes.
 POOL = draws(4, "normal", (4, 9, 3), 1.5)
 PICKED = (2, 5, 7)
@@ -115,7 +125,8 @@ def outcomes_of(key, mc_logits, rows, num_configurations):
 def outcomes_and_gains(key, mc_logits, num_configurations):
     """(π, w, gain of every row) after the three picks."""
     posterior, weight = outcomes_of(key, mc_logits, PICKED, num_configurations)
-    return posterior, weight, jnp.exp(log_gains(*draw_deviations(mc_logits), posterior, weight))
+    deviation, log_mean = draw_deviations(mc_logits)
+    return posterior, weight, jnp.exp(log_gains(jnp.transpose(deviation, (1, 2, 0)), log_mean, posterior, weight))
 
 
 def exact_gains():
@@ -158,7 +169,7 @@ def test_many_drawn_configurations_come_close():
     @functools.partial(jax.jit, static_argnums=1)
     def gains(key, num_configurations):
         outcomes = outcomes_of(key, mc_logits, range(9), num_configurations)
-        return jnp.exp(log_gains(deviation, log_mean, *outcomes))
+        return jnp.exp(log_gains(jnp.transpose(deviation, (1, 2, 0)), log_mean, *outcomes))
 
     exact = np.asarray(gains(jax.random.key(0), 3**9))
     drawn = np.array([gains(key, 2000) for key in jax.random.split(jax.random.key(1), 30)])
