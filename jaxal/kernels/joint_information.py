@@ -10,6 +10,7 @@ and p̄ of `mutual_information` that is
 what i tells of the model, less what the picks already tell of i. Each bracket is nonnegative, as h is convex.
 """
 
+import functools
 from typing import NamedTuple
 
 import jax
@@ -202,10 +203,7 @@ def batch_bald(
         outcomes, selectable, indices, gains = carry
         tell("picks", position, num_picks)
         posterior, weight = configurations(outcomes, position, num_classes=num_classes)
-
-        def score_block(deviation: Float[Array, "B C M"], log_mean: Float[Array, "B C"]) -> Float[Array, " B"]:
-            return log_gains(deviation, log_mean, posterior, weight)
-
+        score_block = functools.partial(log_gains, posterior=posterior, weight=weight)
         log_gain = map_row_blocks(score_block, (deviations, log_means), block_size)
         value = jnp.where(selectable, jnp.maximum(log_gain, lowest_value), -jnp.inf)
         chosen = jnp.argmax(value).astype(jnp.int32)

@@ -17,8 +17,6 @@ from jaxal.typing import PRNGKey
 
 __all__ = ["batch_bald"]
 
-# Of a row: the mixed deviations of one pass over configurations; h of them is summed as it is formed.
-LIVE_PASS_ARRAYS = 1
 # Of a row's logits [M, C]: copy, change, its exponential, ratio, deviation and h.
 LIVE_DRAW_ARRAYS = 6
 
@@ -58,7 +56,8 @@ def batch_bald(config: BatchBALDConfig, *, num_classes: int) -> Strategy:
             filling = 0 if mesh is None else -num_candidates % mesh.size
             rows = jnp.concatenate([rows, jnp.full(filling, num_rows, jnp.int32)])
         per_pass = min(joint_information.CONFIGURATIONS_PER_PASS, config.num_configurations)
-        arrays_per_class = LIVE_PASS_ARRAYS * per_pass + LIVE_DRAW_ARRAYS * num_draws
+        # The mixed deviations of one pass over configurations; h of them is summed as it is formed.
+        arrays_per_class = per_pass + LIVE_DRAW_ARRAYS * num_draws
         places, is_joint, gains = joint_information.batch_bald(
             key,
             mc_logits if num_candidates == num_rows else take_rows(mc_logits, rows, axis=1),
